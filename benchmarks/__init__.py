@@ -1,0 +1,1 @@
+"""Counting, energy models, quality, equivalence, and the report."""

@@ -1,0 +1,1 @@
+"""From a torch module to NIR: tracing, canonical passes, quantisation, files."""

@@ -1,0 +1,1 @@
+"""Graph passes: one idea a file, each a pure function from graph to graph."""

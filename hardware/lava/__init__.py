@@ -1,0 +1,1 @@
+"""Intel's Lava as the outside oracle, in a child process with a time limit."""

@@ -1,0 +1,267 @@
+"""The timed integer program: populations, synapse groups, and when each population's sample begins and is reset.
+
+Every synapse group takes one step. A population at depth d therefore sees the first step of a sample d steps late; its
+start step says so, and its reset falls exactly there, so that biases never integrate ahead of their input and samples
+stream back to back, one every ``period`` steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.linear import LinearMap, Shape
+from . import arithmetic as hw
+from .arithmetic import Ints
+
+
+class ProgramError(Exception):
+    """A program that no backend may run; the message names the population or synapse group."""
+
+
+@dataclass(frozen=True)
+class SpikeSource:
+    """Spikes that the host injects, one bit a neuron and step."""
+
+    name: str
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        """Number of lines."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Neurons that share decays and a schedule.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the population; arrays below are flat in C order.
+    current_decay, membrane_decay : int
+        Registers du (0..4095) and dv (0..4096).
+    threshold : ndarray of int64
+        Mantissa a neuron, 0..131071; a spike needs a membrane above ``threshold << 6``.
+    bias_mantissa, bias_exponent : ndarray of int64
+        Constant bias a neuron, ``mantissa << exponent`` membrane units each step.
+    host_bias : bool
+        The host writes mantissa and exponent for each sample; the arrays above are zero.
+    readout : bool
+        The neurons never fire; the host reads their membrane at the last step of a sample.
+    scale : ndarray of float64
+        Membrane units per float unit, one a neuron.
+    start : int
+        Global steps after which a sample's first step reaches the population.
+    """
+
+    name: str
+    shape: Shape
+    current_decay: int
+    membrane_decay: int
+    threshold: Ints
+    bias_mantissa: Ints
+    bias_exponent: Ints
+    scale: NDArray[np.float64]
+    start: int
+    host_bias: bool = False
+    readout: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return prod(self.shape)
+
+    @cached_property
+    def bias(self) -> Ints:
+        """Constant bias in membrane units."""
+        return hw.bias_value(self.bias_mantissa, self.bias_exponent)
+
+
+@dataclass(frozen=True, eq=False)
+class SynapseGroup:
+    """Synapses from one population (or source) to another.
+
+    Attributes
+    ----------
+    map : LinearMap
+        Connectivity with int8 weights q; the chip stores 2 q.
+    exponent : int
+        Power of two on the synaptic sum, -1..7.
+    delay : int
+        Extra steps beside the one that every synapse takes, 0..62.
+    """
+
+    name: str
+    source: str
+    target: str
+    map: LinearMap
+    exponent: int
+    delay: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network on the chip's schedule.
+
+    Attributes
+    ----------
+    timesteps : int
+        Steps of a sample.
+    period : int
+        Steps between the starts of two samples, at least ``timesteps``.
+    host : dict
+        What the host does before and after, as JSON-able settings (see :mod:`spikewright.hardware.host`).
+    host_arrays : dict of str to ndarray
+        Arrays that the host steps use.
+    """
+
+    name: str
+    timesteps: int
+    period: int
+    sources: tuple[SpikeSource, ...]
+    populations: tuple[Population, ...]
+    synapses: tuple[SynapseGroup, ...]
+    host: dict[str, Any] = field(default_factory=dict)
+    host_arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+    def population(self, name: str) -> Population:
+        """The population of that name."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        raise KeyError(name)
+
+    def inputs_of(self, name: str) -> tuple[SynapseGroup, ...]:
+        """Synapse groups into a population."""
+        return tuple(group for group in self.synapses if group.target == name)
+
+    def outputs_of(self, name: str) -> tuple[SynapseGroup, ...]:
+        """Synapse groups out of a population or source."""
+        return tuple(group for group in self.synapses if group.source == name)
+
+    def reset_offset(self, population: Population) -> int:
+        """Lava's reset offset: states clear at steps t (counted from 1) with ``t % period == offset``."""
+        return (population.start + 1) % self.period
+
+    @property
+    def depth(self) -> int:
+        """Latest start step; a run of S samples takes ``S * period + depth`` steps."""
+        return max((p.start for p in self.populations), default=0)
+
+    def steps(self, samples: int) -> int:
+        """Global steps of a run, up to the end of the last sample in the deepest population."""
+        return samples * self.period + self.depth
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the host hands a program for a batch of samples.
+
+    Attributes
+    ----------
+    spikes : dict of str to ndarray of uint8
+        By source: (samples, timesteps, lines).
+    biases : dict of str to tuple of ndarray
+        By population with ``host_bias``: mantissa and exponent, each (samples, neurons).
+    """
+
+    spikes: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    biases: dict[str, tuple[Ints, Ints]] = field(default_factory=dict)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        for array in (*self.spikes.values(), *(mantissa for mantissa, _ in self.biases.values())):
+            return int(array.shape[0])
+        return 0
+
+    def select(self, index: slice) -> Inputs:
+        """The samples of a slice."""
+        return Inputs(
+            {k: v[index] for k, v in self.spikes.items()},
+            {k: (m[index], e[index]) for k, (m, e) in self.biases.items()},
+        )
+
+
+def check_inputs(program: Program, inputs: Inputs) -> None:
+    """Refuse inputs that do not fit a program.
+
+    Raises
+    ------
+    ProgramError
+        Names the source or population, what it wants and what it got.
+    """
+    samples = inputs.samples
+    wanted_spikes = {source.name: (samples, program.timesteps, source.size) for source in program.sources}
+    wanted_bias = {p.name: (samples, p.size) for p in program.populations if p.host_bias}
+    for kind, wanted, given in (
+        ("spikes", wanted_spikes, {k: v.shape for k, v in inputs.spikes.items()}),
+        ("biases", wanted_bias, {k: m.shape for k, (m, _) in inputs.biases.items()}),
+    ):
+        if wanted.keys() != given.keys():
+            raise ProgramError(f"input {kind} for {sorted(given)}, the program takes them for {sorted(wanted)}")
+        for name, shape in wanted.items():
+            if given[name] != shape:
+                raise ProgramError(f"input {kind} for {name}: shape {given[name]}, wanted {shape}")
+    if any(v.size and v.max() > 1 for v in inputs.spikes.values()):
+        raise ProgramError("input spikes must be 0 or 1")
+
+
+def validate(program: Program) -> None:
+    """Refuse a program that breaks a rule every backend relies on.
+
+    Raises
+    ------
+    ProgramError
+        A register out of range, a dangling name, mismatched sizes, or a synapse group out of step with its target.
+    """
+    starts = {p.name: p.start for p in program.populations} | {s.name: 0 for s in program.sources}
+    sizes = {p.name: p.size for p in program.populations} | {s.name: s.size for s in program.sources}
+    if len(starts) != len(program.populations) + len(program.sources):
+        raise ProgramError("two populations or sources share a name")
+    if not 1 <= program.timesteps <= program.period:
+        raise ProgramError(f"{program.timesteps} time steps do not fit a period of {program.period}")
+    for p in program.populations:
+        _check_population(p)
+    for g in program.synapses:
+        if g.source not in sizes or g.target not in sizes:
+            raise ProgramError(f"synapse group {g.name}: {g.source} -> {g.target} names an unknown population")
+        if prod(g.map.input_shape) != sizes[g.source] or prod(g.map.output_shape) != sizes[g.target]:
+            raise ProgramError(
+                f"synapse group {g.name}: maps {g.map.input_shape} to {g.map.output_shape}, "
+                f"but joins {sizes[g.source]} to {sizes[g.target]} neurons"
+            )
+        limit = 1 << (hw.WEIGHT_BITS - 1)
+        if g.map.weight.dtype != np.int8 or int(np.abs(g.map.weight.astype(np.int64)).max(initial=0)) >= limit:
+            raise ProgramError(f"synapse group {g.name}: weights must be int8 within +-{limit - 1}")
+        if not hw.WEIGHT_EXPONENT_MIN <= g.exponent <= hw.WEIGHT_EXPONENT_MAX:
+            raise ProgramError(f"synapse group {g.name}: weight exponent {g.exponent} is outside -1..7")
+        if not 0 <= g.delay <= hw.DELAY_MAX:
+            raise ProgramError(f"synapse group {g.name}: delay {g.delay} is outside 0..{hw.DELAY_MAX}")
+        if starts[g.source] + 1 + g.delay != starts[g.target]:
+            raise ProgramError(
+                f"synapse group {g.name}: {g.source} starts at {starts[g.source]}, its spikes arrive "
+                f"{1 + g.delay} later, but {g.target} starts at {starts[g.target]}; balance the delays"
+            )
+
+
+def _check_population(p: Population) -> None:
+    for label, array, low, high in (
+        ("threshold", p.threshold, 0, hw.THRESHOLD_MAX),
+        ("bias mantissa", p.bias_mantissa, -hw.BIAS_MANTISSA_MAX, hw.BIAS_MANTISSA_MAX),
+        ("bias exponent", p.bias_exponent, 0, hw.BIAS_EXPONENT_MAX),
+    ):
+        if array.shape != (p.size,):
+            raise ProgramError(f"population {p.name}: {label} has shape {array.shape}, wanted ({p.size},)")
+        if array.min(initial=low) < low or array.max(initial=high) > high:
+            worst = array.min() if array.min() < low else array.max()
+            raise ProgramError(f"population {p.name}: {label} {worst} is outside {low}..{high}")
+    if not 0 <= p.current_decay < hw.DECAY_ONE or not 0 <= p.membrane_decay <= hw.DECAY_ONE:
+        raise ProgramError(f"population {p.name}: decays {p.current_decay}, {p.membrane_decay} exceed 12 bits")

@@ -1,0 +1,113 @@
+"""Programs on disk: one ``.npz`` with a JSON header, no pickle, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
+from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
+
+FORMAT = "spikewright-program"
+VERSION = 1
+MAPS: dict[str, type[Dense] | type[Conv2d] | type[ConvTranspose2d]] = {
+    "dense": Dense, "conv2d": Conv2d, "conv_transpose2d": ConvTranspose2d
+}  # fmt: skip
+_POPULATION_ARRAYS = ("threshold", "bias_mantissa", "bias_exponent", "scale")
+
+
+def save_program(program: Program, path: Path) -> None:
+    """Write a program."""
+    arrays: dict[str, Any] = {f"host/{name}": array for name, array in program.host_arrays.items()}
+    for p in program.populations:
+        arrays |= {f"population/{p.name}/{key}": getattr(p, key) for key in _POPULATION_ARRAYS}
+    arrays |= {f"weight/{g.name}": g.map.weight for g in program.synapses}
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": program.name,
+        "timesteps": program.timesteps,
+        "period": program.period,
+        "sources": [{"name": s.name, "shape": s.shape} for s in program.sources],
+        "populations": [_plain(p, _POPULATION_ARRAYS) for p in program.populations],
+        "synapses": [{**_plain(g, ("map",)), "map": _map_header(g.map)} for g in program.synapses],
+        "host": program.host,
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as stream:
+            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_program(path: Path) -> Program:
+    """Read a program and validate it.
+
+    Raises
+    ------
+    ProgramError
+        The file is missing, damaged, of another format or version, or holds an invalid program.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            arrays = {key: file[key] for key in file.files if key != "header"}
+    except FileNotFoundError:
+        raise ProgramError(f"{path}: no such program; `spikewright export` writes one") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise ProgramError(f"{path}: not a readable program ({error}); export it again") from None
+    if header.get("format") != FORMAT or header.get("version") != VERSION:
+        found = f"{header.get('format')} version {header.get('version')}"
+        raise ProgramError(f"{path}: {found}, this release reads {FORMAT} version {VERSION}; export it again")
+    try:
+        program = _build(header, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProgramError(f"{path}: incomplete program ({error!r}); export it again") from None
+    validate(program)
+    return program
+
+
+def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
+    populations = tuple(
+        Population(
+            **{**entry, "shape": tuple(entry["shape"])},
+            **{key: arrays[f"population/{entry['name']}/{key}"] for key in _POPULATION_ARRAYS},
+        )
+        for entry in header["populations"]
+    )
+    synapses = tuple(
+        SynapseGroup(**{**entry, "map": _map(entry["map"], arrays[f"weight/{entry['name']}"])})
+        for entry in header["synapses"]
+    )
+    return Program(
+        name=header["name"],
+        timesteps=header["timesteps"],
+        period=header["period"],
+        sources=tuple(SpikeSource(s["name"], tuple(s["shape"])) for s in header["sources"]),
+        populations=populations,
+        synapses=synapses,
+        host=header["host"],
+        host_arrays={key.removeprefix("host/"): a for key, a in arrays.items() if key.startswith("host/")},
+    )
+
+
+def _plain(item: Population | SynapseGroup, leave: tuple[str, ...]) -> dict[str, Any]:
+    return {f.name: getattr(item, f.name) for f in fields(item) if f.name not in leave}
+
+
+def _map_header(map_: LinearMap) -> dict[str, Any]:
+    kind = next(name for name, cls in MAPS.items() if isinstance(map_, cls))
+    return {"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name != "weight"}}
+
+
+def _map(header: dict[str, Any], weight: Any) -> LinearMap:
+    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"}
+    return MAPS[header["kind"]](weight=weight, **settings)

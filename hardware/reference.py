@@ -1,0 +1,127 @@
+"""The reference interpreter: the definition of what a program does, step by step in global time.
+
+Slow and plain on purpose. One sample after another streams through the populations as on the chip, pipeline fill and
+drain included; every other backend is held against it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.linear import unroll
+from . import arithmetic as hw
+from .arithmetic import Ints
+from .program import Inputs, Population, Program, check_inputs, validate
+from .recording import Recording
+
+
+def run(program: Program, inputs: Inputs) -> Recording:
+    """Run a batch of samples back to back, recording every spike and state.
+
+    Parameters
+    ----------
+    program : Program
+        A valid program.
+    inputs : Inputs
+        Spikes and biases of each sample.
+
+    Returns
+    -------
+    Recording
+        With rasters, states, and the spikes outside the sample windows.
+    """
+    validate(program)
+    check_inputs(program, inputs)
+    began = time.perf_counter()
+    samples, total = inputs.samples, program.steps(inputs.samples)
+    names = [s.name for s in program.sources] + [p.name for p in program.populations]
+    size = {s.name: s.size for s in program.sources} | {p.name: p.size for p in program.populations}
+    spikes = {n: np.zeros((total, size[n]), np.uint8) for n in names}
+    currents = {p.name: np.zeros((total, p.size), np.int64) for p in program.populations}
+    membranes = {p.name: np.zeros((total, p.size), np.int64) for p in program.populations}
+    matrices = {g.name: unroll(g.map).astype(np.int64) for g in program.synapses}
+    # What a synapse group holds back: one step that every synapse takes, and its delay.
+    lines = {g.name: deque([np.zeros(size[g.target], np.int64)] * (1 + g.delay)) for g in program.synapses}
+    u = {p.name: np.zeros(p.size, np.int64) for p in program.populations}
+    v = {p.name: np.zeros(p.size, np.int64) for p in program.populations}
+
+    for t in range(1, total + 1):
+        for source in program.sources:
+            sample, step = divmod(t - 1, program.period)
+            if sample < samples and step < program.timesteps:
+                spikes[source.name][t - 1] = inputs.spikes[source.name][sample, step]
+        for p in program.populations:
+            arriving = np.zeros(p.size, np.int64)
+            for group in program.inputs_of(p.name):
+                arriving += lines[group.name].popleft()
+            if t % program.period == program.reset_offset(p):
+                u[p.name][:] = 0
+                v[p.name][:] = 0
+            u[p.name], v[p.name], fired = hw.lif_step(
+                u[p.name],
+                v[p.name],
+                arriving,
+                current_decay=p.current_decay,
+                membrane_decay=p.membrane_decay,
+                threshold=p.threshold,
+                bias=_bias(p, inputs, t, program.period),
+            )
+            spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = fired, u[p.name], v[p.name]
+        for group in program.synapses:
+            total_weight = hw.MIXED_SIGN_FACTOR * (matrices[group.name] @ spikes[group.source][t - 1].astype(np.int64))
+            lines[group.name].append(hw.shift_weights(total_weight, group.exponent))
+    return windowed(program, samples, spikes, currents, membranes, "reference", time.perf_counter() - began)
+
+
+def _bias(p: Population, inputs: Inputs, t: int, period: int) -> Ints:
+    """Bias at global step t: what the host wrote for the sample in the population's window."""
+    if not p.host_bias:
+        return p.bias
+    mantissa, exponent = inputs.biases[p.name]
+    sample = (t - 1 - p.start) // period
+    if sample < 0:
+        return np.zeros(p.size, np.int64)
+    sample = min(sample, len(mantissa) - 1)  # the last bias stays written while the pipeline drains
+    return hw.bias_value(mantissa[sample], exponent[sample])
+
+
+def windowed(
+    program: Program,
+    samples: int,
+    spikes: dict[str, NDArray[np.uint8]],
+    currents: dict[str, Ints],
+    membranes: dict[str, Ints],
+    backend: str,
+    seconds: float,
+) -> Recording:
+    """Cut global-time records (steps, neurons) into each population's sample windows.
+
+    Returns
+    -------
+    Recording
+        Rasters and states (samples, timesteps, neurons); spikes outside every window as overhead.
+    """
+    start = {p.name: p.start for p in program.populations}
+
+    def cut(name: str, record: NDArray[np.generic]) -> NDArray[np.generic]:
+        begin = start.get(name, 0)
+        window = record[begin : begin + samples * program.period]
+        return window.reshape(samples, program.period, -1)[:, : program.timesteps]
+
+    rasters = {name: cut(name, record) for name, record in spikes.items()}
+    inside = {p.name: int(rasters[p.name].sum()) for p in program.populations if p.name in rasters}
+    windows_v = {name: cut(name, record) for name, record in membranes.items()}
+    return Recording(
+        backend=backend,
+        counts={name: raster.sum(1, dtype=np.int64) for name, raster in rasters.items()},
+        readouts={p.name: windows_v[p.name][:, -1] for p in program.populations if p.readout and p.name in windows_v},
+        spikes=rasters,
+        currents={name: cut(name, record) for name, record in currents.items()},
+        membranes=windows_v,
+        overhead_spikes={name: int(spikes[name].sum()) - count for name, count in inside.items()},
+        seconds=seconds,
+    )

@@ -1,0 +1,216 @@
+"""One training loop for every network: resumable, seeded, on one processor or several GPUs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from .checkpoint import load_tensors, save_tensors
+from .recipe import TrainRecipe
+
+BN_IMAGES = 4096  # images that re-estimate batch normalisation before export
+
+
+class Trainable(Protocol):
+    """What the loop asks of a network, beside being an ``nn.Module``."""
+
+    def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
+        """Losses of a batch by name; ``total`` is minimised."""
+        ...
+
+    def parameter_groups(self, lr: float) -> list[dict[str, object]]:
+        """Optimiser parameter groups."""
+        ...
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands, for a progress bar."""
+
+    step: int
+    steps: int
+    epoch: int
+    losses: dict[str, float]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Training was stopped; the checkpoint holds everything up to the named step."""
+
+
+@dataclass
+class _State:
+    step: int
+    rows: list[dict[str, float]]
+    sums: dict[str, float]
+
+
+def train(
+    network: nn.Module,
+    images: Tensor,
+    recipe: TrainRecipe,
+    *,
+    folder: Path,
+    seed: int,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    precision: Any = "32-true",
+    resume: bool = True,
+    checkpoint_every: int = 200,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> list[dict[str, float]]:
+    """Train ``network`` in place.
+
+    The order of images and every random draw follow from ``seed`` and the step, and the checkpoint holds the
+    generator's state, so that a run killed midway continues to the same weights.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Also :class:`Trainable`.
+    images : Tensor
+        Training images, float (N, C, H, W) in [-1, 1].
+    folder : Path
+        Takes ``checkpoint.safetensors``, ``metrics.csv`` and TensorBoard events.
+    accelerator, devices, precision
+        As Lightning Fabric takes them.
+    resume : bool
+        Continue from the folder's checkpoint where there is one.
+    checkpoint_every : int
+        Steps between checkpoints.
+
+    Returns
+    -------
+    list of dict
+        One row an epoch: mean losses.
+    """
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric.launch()
+    torch.manual_seed(seed + fabric.global_rank)
+    optimiser = torch.optim.AdamW(network.parameter_groups(recipe.lr), weight_decay=recipe.weight_decay)  # type: ignore[operator]
+    model, wrapped = fabric.setup(network, optimiser)
+    model.mark_forward_method("losses")
+    images = images.to(fabric.device)
+
+    count = images.shape[0]
+    batch = min(recipe.batch, count)
+    per_epoch = count // batch  # a short last batch would weigh its images more
+    total = per_epoch * recipe.epochs
+    base = [float(group["lr"]) for group in optimiser.param_groups]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"checkpoint{f'-{fabric.global_rank}' if fabric.global_rank else ''}.safetensors"
+    state = _State(0, [], {})
+    if resume and path.exists():
+        state = _load(path, network, optimiser, recipe, seed)
+
+    model.train()
+    order = torch.empty(0)
+    try:
+        while state.step < total:
+            epoch, position = divmod(state.step, per_epoch)
+            if position == 0 or not len(order):
+                order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+            chosen = order[position * batch : (position + 1) * batch][fabric.global_rank :: fabric.world_size]
+            if recipe.schedule == "cosine":
+                for group, lr in zip(optimiser.param_groups, base, strict=True):
+                    group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
+            losses = model.losses(images[chosen.to(images.device)], recipe.rate_penalty)
+            wrapped.zero_grad()
+            fabric.backward(losses["total"])
+            wrapped.step()
+            state.step += 1
+            values = {name: float(loss.detach()) for name, loss in losses.items()}
+            if not math.isfinite(values["total"]):
+                raise FloatingPointError(
+                    f"the loss is {values['total']} at step {state.step}; lower [train] lr (now {recipe.lr})"
+                )
+            for name, value in values.items():
+                state.sums[name] = state.sums.get(name, 0.0) + value
+            if state.step % per_epoch == 0:
+                means = {name: value / per_epoch for name, value in state.sums.items()}
+                state.rows.append({"epoch": epoch + 1, "step": state.step, **means})
+                state.sums = {}
+                if fabric.is_global_zero:
+                    _write_metrics(folder, state.rows)
+            if state.step % checkpoint_every == 0 or state.step == total:
+                _save(path, network, optimiser, state, recipe, seed)
+            if fabric.is_global_zero:
+                report(Progress(state.step, total, epoch + 1, values))
+    except KeyboardInterrupt:
+        _save(path, network, optimiser, state, recipe, seed)
+        raise Interrupted(f"stopped at step {state.step} of {total}; the same command continues from there") from None
+    reestimate_batch_norm(network, images, batch)
+    network.eval()
+    return state.rows
+
+
+def reestimate_batch_norm(network: nn.Module, images: Tensor, batch: int) -> None:
+    """Replace the running statistics, which lag behind the weights, by averages over training images.
+
+    The images are the first 4,096 of the training split, without resampling noise carried from training.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        update_bn(images[:BN_IMAGES].split(batch), network)
+
+
+def _save(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, state: _State, recipe: TrainRecipe, seed: int
+) -> None:
+    tensors = {f"model.{k}": v for k, v in network.state_dict().items()}
+    for index, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in values.items()}
+    tensors["rng.cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["rng.cuda"] = torch.cuda.get_rng_state()
+    metadata = {"step": state.step, "rows": state.rows, "sums": state.sums, "recipe": recipe.model_dump(), "seed": seed}
+    save_tensors(path, tensors, metadata)
+
+
+def _load(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, recipe: TrainRecipe, seed: int
+) -> _State:
+    tensors, metadata = load_tensors(path)
+    if metadata.get("recipe") != recipe.model_dump() or metadata.get("seed") != seed:
+        raise ValueError(
+            f"{path} belongs to another recipe or seed; choose another folder, delete it, or train with --no-resume"
+        )
+    network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    full = optimiser.state_dict()
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimiser."):
+            _, index, name = key.split(".")
+            moments.setdefault(int(index), {})[name] = value
+    optimiser.load_state_dict({"state": moments, "param_groups": full["param_groups"]})
+    torch.set_rng_state(tensors["rng.cpu"])
+    if "rng.cuda" in tensors and torch.cuda.is_available():
+        torch.cuda.set_rng_state(tensors["rng.cuda"])
+    return _State(metadata["step"], metadata["rows"], metadata["sums"])
+
+
+def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
+    """Write all rows as CSV, and the newest one to TensorBoard."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    temporary = folder / f".metrics.csv.{os.getpid()}.tmp"
+    temporary.write_text(text.getvalue())
+    os.replace(temporary, folder / "metrics.csv")
+    from torch.utils.tensorboard import SummaryWriter  # heavy, and of use in training alone
+
+    with SummaryWriter(str(folder), purge_step=int(rows[-1]["step"])) as board:
+        for name, value in rows[-1].items():
+            if name not in ("epoch", "step"):
+                board.add_scalar(name, value, int(rows[-1]["step"]))
