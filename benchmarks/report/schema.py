@@ -1,0 +1,267 @@
+"""What a report says, as data: the JSON is the product, pages and pictures are views of it.
+
+Counts and energies are means per sample over ``samples.counted`` samples unless a description says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FORMAT = "spikewright-report"
+VERSION = 1
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+class Part(BaseModel):
+    """A table of the report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Verdict(Part):
+    """One of the three answers."""
+
+    status: Literal["yes", "no", "unknown"]
+    text: str = Field(description="One sentence with the figures behind it.")
+
+
+class Answers(Part):
+    """The three questions."""
+
+    same: Verdict = Field(description="Is it still the same answer, and if not, where does it part?")
+    fits: Verdict = Field(description="Does it fit, and if not, why?")
+    cost: Verdict = Field(description="What does it cost, next to the ANN?")
+
+
+class Samples(Part):
+    """How many samples stand behind each figure."""
+
+    quality: Count = Field(description="Test images behind the quality figures.")
+    generated: Count = Field(description="Generated images behind the Frechet distance of samples.")
+    counted: Count = Field(description="Test images behind spike and operation counts.")
+    norse: Count
+    reference: Count
+    lava: Count
+
+
+class QualityRow(Part):
+    """Quality of one version of the network."""
+
+    reconstruction_mse: Amount = Field(description="Mean over pixels in [-1, 1] and test images.")
+    reconstruction_mse_ci95: Amount = Field(description="Half width of the 95 % interval over images.")
+    fad_reconstruction: float | None = Field(description="Frechet autoencoder distance, reconstructions to test images.")
+    fad_samples: float | None = Field(description="Frechet autoencoder distance, generated images to test images.")
+
+
+class Quality(Part):
+    """Quality of the ANN twin, the float network, and the integer program (whatever its bit width)."""
+
+    ann: QualityRow
+    float_: QualityRow = Field(alias="float")
+    int8: QualityRow
+    gap_percent: float = Field(description="Integer reconstruction error over float's, minus one, in per cent.")
+    within_one_percent: bool
+    fad_floor: float | None = Field(description="Distance between two halves of the real test images.")
+    fad_trace: float | None = Field(description="Trace of the real images' feature covariance, to normalise by.")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+
+class Fidelity(Part):
+    """Inception score and FID through torch-fidelity, where it and its weights are installed."""
+
+    available: bool
+    reason: str = Field(description="Why not, and the remedy; empty when available.")
+    fid: float | None = None
+    inception_score: float | None = None
+
+
+class FirstDifference(Part):
+    """Where two runs first part."""
+
+    quantity: str
+    population: str
+    sample: int
+    timestep: int
+    neuron: int
+    left: int
+    right: int
+
+
+class NorseCheck(Part):
+    """Float NIR in norse against snnTorch."""
+
+    ran: bool
+    reason: str
+    neuron_steps: Count
+    spike_mismatches: Count
+    explained_by_rounding: Count = Field(
+        description="Mismatches whose membrane lies within float rounding of the threshold, and what follows from them."
+    )
+    smallest_margin: float | None = Field(description="Smallest distance of a float membrane from its threshold.")
+    largest_margin_at_mismatch: float | None
+    readout_max_error: float | None
+
+
+class BackendCheck(Part):
+    """The emulator against another backend, on the same integer program."""
+
+    ran: bool
+    reason: str = Field(description="Why it did not run; empty when it ran.")
+    equal: bool | None = Field(description="None when it did not run: not run is not passed.")
+    neuron_steps: Count
+    differing_spikes: Count
+    compared_states: Count
+    differing_states: Count
+    first: FirstDifference | None
+    seconds: Amount
+
+
+class LayerAgreement(Part):
+    """Integer program against the float network, layer by layer."""
+
+    name: str
+    agreement: float = Field(description="Share of neuron steps with the same spike.")
+    rate_float: float
+    rate_int8: float
+
+
+class Equivalence(Part):
+    """Is it still the same answer?"""
+
+    norse: NorseCheck
+    reference: BackendCheck
+    lava: BackendCheck
+    quantisation: list[LayerAgreement]
+    first_layer_below_99_percent: str | None
+
+
+class ScaleChain(Part):
+    """From a float to its integer: one layer's constants."""
+
+    quantity: str
+    float_value: float
+    integer_value: int
+    back: float = Field(description="The integer in float units.")
+    error_percent: float
+
+
+class Layer(Part):
+    """One population and the synapses into it; counts per sample, inside its window."""
+
+    name: str
+    shape: list[int]
+    neurons: Count
+    synapses: Count = Field(description="Synapses into the layer: borders and zero weights excluded.")
+    stored_weights: Count = Field(description="Distinct weight cells, convolution kernels counted once.")
+    spikes: Amount = Field(description="Spikes the layer emits.")
+    sops: Amount = Field(description="Synaptic operations in the synapses into the layer.")
+    rate: float = Field(description="Spikes a neuron and time step.")
+    neuron_updates: Count
+    start: Count = Field(description="Steps after which a sample reaches the layer.")
+    overhead_spikes: Count | None = Field(description="Spikes outside the sample windows, over the whole checked run.")
+    scales: list[ScaleChain]
+
+
+class Totals(Part):
+    """Sums over layers."""
+
+    neurons: Count
+    synapses: Count
+    parameters: Count
+    spikes: Amount
+    sops: Amount
+    neuron_updates: Count
+    host_macs: Count = Field(description="Multiply-accumulates the host computes for a sample.")
+    overhead_spikes: Count | None
+    sops_per_mac: float = Field(description="Synaptic operations over the ANN baseline's multiply-accumulates.")
+
+
+class Baseline(Part):
+    """The ANN a user would otherwise ship, counted from its ONNX graph."""
+
+    name: str
+    macs: Count
+    parameters: Count
+    nodes: list[dict[str, Any]] = Field(description="Name, operator and multiply-accumulates of each counted node.")
+
+
+class EnergyRow(Part):
+    """One energy model's figures for a sample, in joules."""
+
+    title: str
+    snn_joule: Amount = Field(description="Chip and host together.")
+    host_joule: Amount
+    ann_joule: Amount
+    ann_int8_joule: Amount | None = Field(description="The same ANN in 8-bit integers, where the model prices it.")
+    ratio: float = Field(description="snn_joule / ann_joule.")
+    break_even_rate: float | None = Field(
+        description="Mean spike rate at which the chip would cost what the int8 ANN costs; None if it never does."
+    )
+    parts: dict[str, float] = Field(description="Joules by contribution; they sum to snn_joule.")
+    assumptions: list[str]
+    sources: list[str]
+
+
+class Finding(Part):
+    """Something that a check found."""
+
+    severity: Literal["error", "warning", "note"]
+    node: str
+    rule: str
+    detail: str
+    remedy: str
+
+
+class Fit(Part):
+    """Does it fit?"""
+
+    chip: str
+    neurons: Count
+    synapses: Count
+    cores_lower_bound: Count = Field(description="Cores by the binding one of neuron and synapse memory; no placement.")
+    cores_available: Count
+    binding: str
+    findings: list[Finding]
+
+
+class Timing(Part):
+    """Wall time of this run in seconds, by step, and speeds derived from it."""
+
+    steps: dict[str, float]
+    emulator_seconds_per_sample: float
+    lava_seconds_per_sample: float | None
+
+
+class Report(Part):
+    """A whole report."""
+
+    format: Literal["spikewright-report"] = FORMAT
+    version: Literal[1] = VERSION
+    tool: str = Field(description="Name and version of what wrote it.")
+    created: str = Field(description="ISO 8601, UTC.")
+    model: str
+    dataset: str
+    dataset_note: str = Field(description="What must be said with every figure; often empty.")
+    seed: int
+    chip: str
+    weight_bits: int
+    per_channel_scales: bool
+    timesteps: int
+    period: int
+    latency_steps: int = Field(description="Steps from the first input of a sample to its read-out.")
+    recipe: dict[str, Any]
+    answers: Answers
+    samples: Samples
+    quality: Quality
+    fidelity: Fidelity
+    equivalence: Equivalence
+    layers: list[Layer]
+    totals: Totals
+    baseline: Baseline
+    energy: dict[str, EnergyRow]
+    fit: Fit
+    timing: Timing
+    files: dict[str, str] = Field(description="Artefacts beside this file, by role.")
