@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..export.formats import Ints, bias_value
 from ..export.linear import LinearMap
 from . import arithmetic as hw
-from .arithmetic import Ints
 from .kernels import lif_window
 from .program import Inputs, Population, Program, ProgramError, SynapseGroup, check_inputs, validate
 from .recording import Detail, Recording
@@ -123,7 +123,7 @@ class Emulator:
             currents = np.empty((samples, recorded, p.size), np.int64)
             membranes = np.empty((samples, recorded, p.size), np.int64)
             readout = np.empty((samples, p.size), np.int64)
-            bias = hw.bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None]
+            bias = bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None]
             lif_window(
                 synaptic, bias, p.threshold, p.current_decay, p.membrane_decay, raster, currents, membranes, readout
             )
@@ -154,7 +154,6 @@ class Emulator:
         weight = self._weights[group.name]
         x = torch.from_numpy(raster).reshape(-1, prod(group.map.input_shape)).to(weight.dtype)
         sums = group.map.forward(x, weight).to(torch.int64).numpy()
-        shifted = hw.shift_weights(hw.MIXED_SIGN_FACTOR * sums, group.exponent)
-        return shifted.reshape(*raster.shape[:2], -1)
+        return hw.synaptic_sum(sums, group.exponent).reshape(*raster.shape[:2], -1)
 
 

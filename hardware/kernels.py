@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from .arithmetic import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_BITS, DECAY_ONE, STATE_LIMIT
+from ..export.formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_BITS, DECAY_ONE, STATE_LIMIT
 
 
 @njit(inline="always")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..export import formats as hw
+from ..export.formats import Ints
 from ..export.linear import LinearMap, Shape
-from . import arithmetic as hw
-from .arithmetic import Ints
 
 
 class ProgramError(Exception):

@@ -36,7 +36,7 @@ def save_program(program: Program, path: Path) -> None:
         "period": program.period,
         "sources": [{"name": s.name, "shape": s.shape} for s in program.sources],
         "populations": [_plain(p, _POPULATION_ARRAYS) for p in program.populations],
-        "synapses": [{**_plain(g, ("map",)), "map": _map_header(g.map)} for g in program.synapses],
+        "synapses": [{**_plain(g, ("map",)), "map": map_header(g.map)} for g in program.synapses],
         "host": program.host,
     }
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -84,7 +84,7 @@ def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
         for entry in header["populations"]
     )
     synapses = tuple(
-        SynapseGroup(**{**entry, "map": _map(entry["map"], arrays[f"weight/{entry['name']}"])})
+        SynapseGroup(**{**entry, "map": map_from_header(entry["map"], arrays[f"weight/{entry['name']}"])})
         for entry in header["synapses"]
     )
     return Program(
@@ -103,11 +103,13 @@ def _plain(item: Population | SynapseGroup, leave: tuple[str, ...]) -> dict[str,
     return {f.name: getattr(item, f.name) for f in fields(item) if f.name not in leave}
 
 
-def _map_header(map_: LinearMap) -> dict[str, Any]:
+def map_header(map_: LinearMap) -> dict[str, Any]:
+    """Everything about a map but its weights, as JSON-able settings."""
     kind = next(name for name, cls in MAPS.items() if isinstance(map_, cls))
     return {"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name != "weight"}}
 
 
-def _map(header: dict[str, Any], weight: Any) -> LinearMap:
+def map_from_header(header: dict[str, Any], weight: Any) -> LinearMap:
+    """The map of a header and its weights."""
     settings = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"}
     return MAPS[header["kind"]](weight=weight, **settings)

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .arithmetic import Ints
+from ..export.formats import Ints
 
 Detail: TypeAlias = Literal["counts", "spikes", "states"]
 

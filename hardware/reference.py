@@ -12,9 +12,9 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from ..export.formats import Ints, bias_value
 from ..export.linear import unroll
 from . import arithmetic as hw
-from .arithmetic import Ints
 from .program import Inputs, Population, Program, check_inputs, validate
 from .recording import Recording
 
@@ -72,8 +72,8 @@ def run(program: Program, inputs: Inputs) -> Recording:
             )
             spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = fired, u[p.name], v[p.name]
         for group in program.synapses:
-            total_weight = hw.MIXED_SIGN_FACTOR * (matrices[group.name] @ spikes[group.source][t - 1].astype(np.int64))
-            lines[group.name].append(hw.shift_weights(total_weight, group.exponent))
+            weights = matrices[group.name] @ spikes[group.source][t - 1].astype(np.int64)
+            lines[group.name].append(hw.synaptic_sum(weights, group.exponent))
     return windowed(program, samples, spikes, currents, membranes, "reference", time.perf_counter() - began)
 
 
@@ -86,7 +86,7 @@ def _bias(p: Population, inputs: Inputs, t: int, period: int) -> Ints:
     if sample < 0:
         return np.zeros(p.size, np.int64)
     sample = min(sample, len(mantissa) - 1)  # the last bias stays written while the pipeline drains
-    return hw.bias_value(mantissa[sample], exponent[sample])
+    return bias_value(mantissa[sample], exponent[sample])
 
 
 def windowed(

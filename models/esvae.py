@@ -200,15 +200,15 @@ class ESVAE(nn.Module):
         return images
 
     def step(self, image: Tensor) -> Tensor:
-        """One time step: image (N, C, H, W) to the read-out membrane (N, C, H, W); tanh is the host's."""
+        """One time step: image (N, C, H, W) to the image read out so far (N, C, H, W)."""
         x = image
         for _, block in self.blocks(self.encoder_names):
             x = block(x)
         x = self.sampler.relay(x)
         for _, block in self.blocks(self.decoder_names):
             x = block(x)
-        membrane: Tensor = self.readout(self.head(x))[1]
-        return membrane
+        _, membrane = self.readout(self.head(x))
+        return torch.tanh(membrane)
 
     def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
         """Training losses of a batch; ``total`` is what is minimised.

@@ -29,6 +29,9 @@ class _Bernoulli(torch.autograd.Function):
 class SpikeRelay(nn.Module):
     """Hands spikes on unchanged: where the host may resample the latent on the way through."""
 
+    #: Tells an exporter that the host may act here.
+    spikewright_host_step = "resample"
+
     def forward(self, spikes: Tensor) -> Tensor:
         """Return the spikes."""
         return spikes

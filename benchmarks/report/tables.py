@@ -1,0 +1,283 @@
+"""The report's tables as strings: the HTML page and the Markdown page show the same ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from .schema import Baseline, EnergyRow, Fidelity, Fit, Layer, Report, ScaleChain, Timing
+from .terms import VERSIONS
+from .units import MISSING, amount, count, joule, plain, rate, ratio, seconds, share, signed_percent, with_interval
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Attributes
+    ----------
+    head : tuple of str
+        Column titles.
+    rows : list of tuple of str
+        Cells, as many a row as there are titles.
+    labels : int
+        How many leading columns are text and left-aligned; the rest are numbers.
+    total : bool
+        Whether the last row sums up the others.
+    """
+
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    labels: int = 1
+    total: bool = False
+
+
+def quality(report: Report) -> Table:
+    """Quality of the three versions, and the floor of the distance."""
+    data = report.quality
+    rows = [
+        (
+            version_name(key, report.weight_bits),
+            with_interval(row.reconstruction_mse, row.reconstruction_mse_ci95),
+            plain(row.fad_reconstruction),
+            plain(row.fad_samples),
+        )
+        for key, row in (("ann", data.ann), ("float", data.float_), ("int8", data.int8))
+    ]
+    rows.append(("Floor: real images, half against half", DASH, plain(data.fad_floor), plain(data.fad_floor)))
+    return Table(("Version", "Reconstruction MSE", "FAD reconstructions", "FAD samples"), rows)
+
+
+def version_name(key: str, weight_bits: int) -> str:
+    """Name of one version of the network: ``ann``, ``float`` or ``int8``."""
+    name = VERSIONS.get(key, key)
+    return f"{name} (int{weight_bits})" if key == "int8" else name
+
+
+def exceeds_limit(report: Report) -> bool:
+    """Whether the integer program's error is more than one per cent above the float network's."""
+    return not report.quality.within_one_percent or report.quality.gap_percent > 1
+
+
+def quality_note(report: Report) -> str:
+    """The gap between integer and float in a sentence."""
+    gap = signed_percent(report.quality.gap_percent)
+    chip = version_name("int8", report.weight_bits)
+    limit = "beyond the limit of 1 %" if exceeds_limit(report) else "within the limit of 1 %"
+    return f"Reconstruction error, {chip} against float SNN: {gap}, {limit}."
+
+
+def fidelity_note(fidelity: Fidelity) -> str:
+    """FID and inception score, or why they are missing."""
+    if not fidelity.available:
+        return f"FID and inception score: {MISSING}. {fidelity.reason}".strip()
+    fid, score = plain(fidelity.fid), plain(fidelity.inception_score)
+    return f"FID (torch-fidelity): {fid}; inception score: {score}."
+
+
+def agreement(report: Report) -> Table:
+    """Integer program against float network."""
+    rows = [
+        (row.name, share(row.agreement), rate(row.rate_float), rate(row.rate_int8))
+        for row in report.equivalence.quantisation
+    ]
+    return Table(("Layer", "Agreement", "Rate, float", "Rate, chip"), rows)
+
+
+def layers(report: Report) -> Table:
+    """Size and activity of each layer, and their sums."""
+    rows = [
+        (
+            layer.name,
+            " × ".join(map(str, layer.shape)) or DASH,
+            count(layer.neurons),
+            count(layer.synapses),
+            amount(layer.spikes),
+            amount(layer.sops),
+            rate(layer.rate),
+            count(layer.start),
+        )
+        for layer in report.layers
+    ]
+    sums = report.totals
+    mean = rate(mean_rate(report.layers)) if report.layers else DASH
+    numbers = (count(sums.neurons), count(sums.synapses), amount(sums.spikes), amount(sums.sops), mean, DASH)
+    rows.append(("All layers", DASH, *numbers))
+    head = ("Layer", "Shape", "Neurons", "Synapses", "Spikes", "SOPs", "Rate", "Start step")
+    return Table(head, rows, labels=2, total=True)
+
+
+def mean_rate(layers: list[Layer]) -> float:
+    """Mean spike rate over all neurons."""
+    neurons = sum(layer.neurons for layer in layers)
+    return sum(layer.rate * layer.neurons for layer in layers) / neurons if neurons else 0.0
+
+
+def scales(chains: list[ScaleChain]) -> Table:
+    """Float constants and the integers they became."""
+    rows = [
+        (
+            chain.quantity,
+            f"{chain.float_value:.6g}",
+            f"{chain.integer_value:,}",
+            f"{chain.back:.6g}",
+            signed_percent(chain.error_percent),
+        )
+        for chain in chains
+    ]
+    return Table(("Constant", "Float", "Integer", "Integer in float units", "Error"), rows)
+
+
+def layer_summary(layer: Layer) -> str:
+    """What a layer's scale chains amount to, in a line."""
+    if not layer.scales:
+        return "no constants recorded"
+    worst = max((chain.error_percent for chain in layer.scales), key=abs)
+    plural = "" if len(layer.scales) == 1 else "s"
+    return f"{len(layer.scales)} constant{plural}, largest error {signed_percent(worst)}"
+
+
+def layer_extras(layer: Layer) -> str:
+    """Figures of a layer that the main table has no room for."""
+    overhead = "not counted" if layer.overhead_spikes is None else count(layer.overhead_spikes)
+    return (
+        f"Stored weights: {count(layer.stored_weights)}; neuron updates a sample: {count(layer.neuron_updates)}; "
+        f"spikes outside the sample windows, over the whole checked run: {overhead}."
+    )
+
+
+def totals(report: Report) -> Table:
+    """The spiking network's sums next to the ANN's."""
+    sums, ann = report.totals, report.baseline
+    overhead = "not counted" if sums.overhead_spikes is None else count(sums.overhead_spikes)
+    rows = [
+        ("Neurons", count(sums.neurons), DASH),
+        ("Synapses", count(sums.synapses), DASH),
+        ("Parameters", count(sums.parameters), count(ann.parameters)),
+        ("Spikes", amount(sums.spikes), DASH),
+        ("Synaptic operations (SOPs)", amount(sums.sops), DASH),
+        ("Multiply-accumulates (MACs)", f"{count(sums.host_macs)} on the host", count(ann.macs)),
+        ("Neuron updates", count(sums.neuron_updates), DASH),
+        ("Spikes outside the sample windows, whole checked run", overhead, DASH),
+        ("SOPs for each MAC of the ANN", f"{sums.sops_per_mac:.3g}", DASH),
+    ]
+    return Table(("A sample", "SNN", f"ANN: {ann.name}"), rows)
+
+
+def baseline_nodes(baseline: Baseline) -> Table:
+    """Counted nodes of the ANN, with whatever was recorded about each."""
+    keys = list(dict.fromkeys(key for node in baseline.nodes for key in node))
+    rows = [tuple(_cell(node.get(key)) for key in keys) for node in baseline.nodes]
+    texts = [any(isinstance(node.get(key), str) for node in baseline.nodes) for key in keys]
+    return Table(tuple(keys), rows, labels=texts.index(False) if False in texts else len(keys))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return DASH
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def energy(rows: Mapping[str, EnergyRow]) -> Table:
+    """Joules of a sample under each model."""
+    head = ("Energy model", "SNN", "of it host", "ANN fp32", "ANN int8", "SNN / fp32", "SNN / int8", "Break-even rate")
+    return Table(head, [_energy_row(row) for row in rows.values()])
+
+
+def _energy_row(row: EnergyRow) -> tuple[str, ...]:
+    int8, against, even = "not priced", DASH, DASH
+    if row.ann_int8_joule is not None:
+        int8 = joule(row.ann_int8_joule)
+        against = ratio(row.snn_joule / row.ann_int8_joule) if row.ann_int8_joule else DASH
+        even = "never" if row.break_even_rate is None else rate(row.break_even_rate)
+    return (
+        row.title, joule(row.snn_joule), host_share(row), joule(row.ann_joule), int8, ratio(row.ratio), against, even,
+    )  # fmt: skip
+
+
+def host_share(row: EnergyRow) -> str:
+    """The host's part of the energy."""
+    return share(row.host_joule / row.snn_joule) if row.snn_joule else DASH
+
+
+def energy_parts(row: EnergyRow) -> Table:
+    """Contributions to the spiking network's energy."""
+    rows = [
+        (name, joule(value) if value >= 0 else f"−{joule(-value)}", share(value / row.snn_joule) if row.snn_joule else DASH)
+        for name, value in row.parts.items()
+    ]
+    return Table(("Contribution", "Energy", "Share"), rows)
+
+
+def fit(fit: Fit) -> Table:
+    """What the network asks of the chip."""
+    rows = [
+        ("Chip", fit.chip),
+        ("Neurons", count(fit.neurons)),
+        ("Synapses", count(fit.synapses)),
+        ("Cores needed, at least", count(fit.cores_lower_bound)),
+        ("Cores available", count(fit.cores_available)),
+        ("Binding limit", fit.binding),
+    ]
+    return Table(("Quantity", "Value"), rows)
+
+
+def timing(timing: Timing) -> Table:
+    """Wall time of each step of the run."""
+    rows = [(name, seconds(value)) for name, value in timing.steps.items()]
+    rows.append(("Emulator, a sample", seconds(timing.emulator_seconds_per_sample)))
+    lava = timing.lava_seconds_per_sample
+    rows.append(("Lava, a sample", MISSING if lava is None else seconds(lava)))
+    return Table(("Step", "Wall time"), rows)
+
+
+def recipe(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Nested settings as dotted keys and values."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            rows += [(f"{key}.{inner}", text) for inner, text in recipe(value)]
+        else:
+            rows.append((str(key), value if isinstance(value, str) else _setting(value)))
+    return rows
+
+
+def _setting(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """What was deployed, on what, and by what."""
+    scales = "one scale a channel" if report.per_channel_scales else "one scale a layer"
+    return [
+        ("Model", report.model),
+        ("Data set", report.dataset),
+        ("Chip", report.chip),
+        ("Weights", f"{report.weight_bits} bits, {scales}"),
+        (
+            "Time",
+            f"{report.timesteps} steps a sample, one sample every {report.period}, read-out after {report.latency_steps}",
+        ),
+        ("Seed", str(report.seed)),
+        ("Written", f"{written(report.created)} by {report.tool}"),
+    ]
+
+
+def written(created: str) -> str:
+    """An ISO time to the minute in UTC; anything else as it stands."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    if moment.tzinfo is not None:
+        moment = moment.astimezone(UTC)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

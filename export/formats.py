@@ -1,0 +1,68 @@
+"""Number formats of the integer levels: widths and alignments that quantiser and backends share.
+
+Widths follow Davies et al., "Loihi", IEEE Micro 38(1), 2018, and nengo-loihi's ``builder/discretize.py``; alignments are
+what Lava 0.10.0's ``fixed_pt`` models compute.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints: TypeAlias = NDArray[np.int64]
+
+DECAY_BITS = 12
+DECAY_ONE = 1 << DECAY_BITS  # a decay register of d keeps (4096 - d) / 4096
+CURRENT_DECAY_OFFSET = 1  # Lava hard-wires it, so that a register of 4095 forgets the current completely
+STATE_BITS = 24
+STATE_LIMIT = 1 << (STATE_BITS - 1)
+ALIGNMENT_SHIFT = 6  # synaptic sums and thresholds are aligned to the top of the state, biases are not
+THRESHOLD_BITS = 17
+THRESHOLD_MAX = (1 << THRESHOLD_BITS) - 1
+BIAS_MANTISSA_MAX = (1 << 12) - 1
+BIAS_EXPONENT_MAX = 7
+BIAS_MAX = BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX
+WEIGHT_BITS = 8
+WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -1, 7  # at -1 even weights still lose no bit
+DELAY_MAX = 62
+#: Mixed-sign synapses hold even numbers only: a signed weight q is stored as 2 q.
+MIXED_SIGN_FACTOR = 2
+#: Factor from a quantised weight q at exponent 0 to the membrane: stored as 2 q, shifted left by 6.
+WEIGHT_TO_STATE = MIXED_SIGN_FACTOR << ALIGNMENT_SHIFT
+
+
+def weight_unit(exponent: int) -> float:
+    """Membrane units that a quantised weight of 1 adds at a weight exponent."""
+    return WEIGHT_TO_STATE * 2.0**exponent
+
+
+def bias_value(mantissa: Ints, exponent: Ints | int) -> Ints:
+    """Bias in membrane units from its mantissa and exponent."""
+    return np.left_shift(mantissa, exponent)
+
+
+def split_bias(value: Ints) -> tuple[Ints, Ints]:
+    """Mantissa (13 bits signed) and smallest exponent (0..7) nearest to a bias.
+
+    Raises
+    ------
+    OverflowError
+        A bias needs more than an exponent of 7.
+    """
+    magnitude = np.abs(value)
+    exponent = np.zeros_like(value)
+    for _ in range(BIAS_EXPONENT_MAX):
+        # Compare after rounding: 8191 at exponent 1 would round up to a mantissa of 4096.
+        exponent = np.where(_round_shift(magnitude, exponent) > BIAS_MANTISSA_MAX, exponent + 1, exponent)
+    mantissa = np.sign(value) * _round_shift(magnitude, exponent)
+    if np.abs(mantissa).max(initial=0) > BIAS_MANTISSA_MAX:
+        worst = int(magnitude.max())
+        raise OverflowError(f"a bias of {worst} exceeds {BIAS_MAX}, the largest there is")
+    return mantissa, exponent
+
+
+def _round_shift(magnitude: Ints, exponent: Ints) -> Ints:
+    half = np.where(exponent > 0, np.left_shift(1, np.maximum(exponent - 1, 0)), 0)
+    return (magnitude + half) >> exponent

@@ -1,0 +1,54 @@
+"""One primitive that NIR 1.0 lacks: a convolution-shaped linear map over flat vectors.
+
+NIR has no transposed convolution, no reshape and no sparse matrix. Small networks are written with plain ``Linear``
+nodes, which every tool reads; where that matrix would be too large, this node keeps the kernel instead. It must be
+registered before ``nir.read`` sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import nir
+import numpy as np
+
+from .linear import Conv2d, ConvTranspose2d
+from .nir_maps import map_from_kernel
+
+
+@dataclass(eq=False)
+class ConvolutionMap(nir.ir.NIRNode):
+    """A convolution or transposed convolution between flat vectors in (channels, height, width) C order.
+
+    Attributes
+    ----------
+    kernel : ndarray
+        As torch stores it.
+    bias : ndarray
+        One value an output channel.
+    structure : str
+        JSON of the map's settings: kind, input shape, stride, padding and so on.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    structure: str
+
+    def __post_init__(self) -> None:
+        map_ = self.map
+        self.input_type = {"input": np.array([prod(map_.input_shape)])}
+        self.output_type = {"output": np.array([prod(map_.output_shape)])}
+
+    @property
+    def map(self) -> Conv2d | ConvTranspose2d:
+        """The linear map it stands for."""
+        return map_from_kernel(self.kernel, self.structure)
+
+
+def register() -> None:
+    """Make ``nir.read`` know the primitive; harmless when repeated."""
+    known = getattr(nir.ir, "__all_ir")  # noqa: B009 - the name would be mangled as an attribute in a class
+    if ConvolutionMap.__name__ not in known:
+        known.append(ConvolutionMap.__name__)
+        setattr(nir.ir, ConvolutionMap.__name__, ConvolutionMap)

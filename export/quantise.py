@@ -1,0 +1,277 @@
+"""From floats to integers: weights, thresholds, biases and decays of a whole graph.
+
+A population has a scale S a unit (its whole, or one an output channel where the target lets neurons have thresholds of
+their own): membrane units per float unit. With weight exponent e a quantised weight of 1 adds ``128 * 2^e`` membrane
+units, so that
+
+    q = round(S w / (128 * 2^e)),   threshold = S theta / 64,   bias = round(S b) = mantissa * 2^k.
+
+S is then lowered by less than one part in ``threshold`` so that the threshold is an integer *exactly*: the rounding of
+a threshold would shift every spike of the neuron, that of a weight only its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import formats
+from .errors import ExportError
+from .float_run import FloatRun
+from .formats import ALIGNMENT_SHIFT, weight_unit
+from .graph import LI, LIF, Graph, IntegerNeuron, Synapses
+from .levels import require
+from .linear import Dense, LinearMap, Shape, expand_channels, with_weight
+
+Floats = NDArray[np.float64]
+
+#: Room above the largest static current seen in calibration.
+STATIC_MARGIN = 1.25
+#: Candidate clipping points of a unit's weights, relative to the largest.
+CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
+STATE_CEILING = formats.THRESHOLD_MAX << ALIGNMENT_SHIFT  # a read-out must stay below the highest threshold
+MIN_BITS, MAX_BITS = 2, 8
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What data say about a float graph.
+
+    Attributes
+    ----------
+    rates : dict of str to ndarray
+        Mean spikes a step of each neuron, by population: how much an error of a weight matters.
+    static_peak : dict of str to float
+        Largest static current, by population.
+    """
+
+    rates: dict[str, Floats]
+    static_peak: dict[str, float]
+
+    @classmethod
+    def of(cls, run: FloatRun) -> Calibration:
+        """Calibration from a float run over representative samples."""
+        return cls(run.rates(), run.static_peak)
+
+
+def quantise(graph: Graph, calibration: Calibration, *, bits: int = 8, per_channel: bool = True) -> Graph:
+    """Quantise a float graph.
+
+    Parameters
+    ----------
+    bits : int
+        Weight bits with sign, 2 to 8.
+    per_channel : bool
+        A scale for each output channel; the target must allow thresholds a neuron.
+
+    Raises
+    ------
+    ExportError
+        A layer whose numbers have no integer form; the message names it, the numbers and the remedy.
+    """
+    require(graph, "float")
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise ExportError(f"weight bits: {bits} is outside {MIN_BITS}..{MAX_BITS}")
+    out = graph
+    for name in graph.select(LIF, LI):
+        node = graph.nodes[name]
+        assert isinstance(node, LIF | LI)
+        if isinstance(node, LIF) and node.static:
+            out = out.with_node(name, _static(name, node, calibration))
+        else:
+            for changed, value in _population(graph, name, node, calibration, bits, per_channel).items():
+                out = out.with_node(changed, value)
+    out = replace(out, settings=replace(graph.settings, weight_bits=bits))
+    require(out, "integer")
+    return out
+
+
+def decay_register(beta: float) -> int:
+    """Membrane decay register of a float decay: ``4096 (1 - beta)``, rounded."""
+    return round(formats.DECAY_ONE * (1 - beta))
+
+
+def _gain(beta: float, timesteps: int) -> float:
+    """Largest membrane over the steps of a sample, in units of a constant input."""
+    return float(sum(beta**k for k in range(timesteps)))
+
+
+def _static(name: str, node: LIF, calibration: Calibration) -> IntegerNeuron:
+    """A population whose current the host writes as a bias."""
+    peak = calibration.static_peak.get(name, 0.0) * STATIC_MARGIN
+    theta = node.threshold.astype(np.float64)
+    limits = [formats.THRESHOLD_MAX * 64 / theta.max()]
+    if peak > 0:
+        limits += [formats.BIAS_MAX / peak, STATE_CEILING * (1 - node.beta or 1) / peak]
+    scale = _snap(name, np.array([min(limits)]), theta.min(keepdims=True))
+    return _integer(name, node, scale, np.zeros(1), static=True)
+
+
+def _population(
+    graph: Graph, name: str, node: LIF | LI, calibration: Calibration, bits: int, per_channel: bool
+) -> dict[str, Synapses | IntegerNeuron]:
+    groups = {s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses)}
+    units = gcd(*(g.map.channels for g in groups.values())) if per_channel and isinstance(node, LIF) else 1
+    if isinstance(node, LIF) and node.threshold.size > 1 and units == 1 and np.ptp(node.threshold) > 0:
+        raise ExportError(f"{name}: thresholds differ between neurons; quantise with a scale per channel")
+    bias = np.zeros(1)
+    for g in groups.values():
+        if g.bias is not None:
+            bias = bias + expand_channels(g.bias.astype(np.float64), node.shape)
+    cap = _caps(node, groups, bias, units, graph.settings.timesteps)
+    largest = np.max([_by_unit(g.map, np.abs(g.map.weight), units).max(1) for g in groups.values()], axis=0)
+    top = (1 << (bits - 1)) - 1
+    exponent, scale = _choose(largest.astype(np.float64), cap, top)
+    if isinstance(node, LIF):
+        scale = _snap(name, scale, _threshold_by_unit(node, units))
+
+    rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in groups}
+    scale = _clip(groups, rates, scale, cap, exponent, top, node, units)
+    out: dict[str, Synapses | IntegerNeuron] = {}
+    for s, g in groups.items():
+        ratio = _spread(g.map, scale / weight_unit(exponent), units)
+        q = np.clip(np.rint(g.map.weight.astype(np.float64) * ratio), -top, top)
+        out[s] = Synapses(with_weight(g.map, q.astype(np.int8)), None, exponent)
+    out[name] = _integer(name, node, scale, bias, static=False)
+    return out
+
+
+def _caps(
+    node: LIF | LI, groups: dict[str, Synapses], bias: Floats, units: int, timesteps: int
+) -> Floats:
+    """Largest scale of each unit that thresholds, biases and the 24-bit state allow, whatever spikes arrive."""
+    total = sum(_by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values())
+    by_unit = np.abs(np.broadcast_to(bias, (np.prod(node.shape),))).reshape(units, -1).max(1)
+    worst = np.asarray(total) + by_unit
+    with np.errstate(divide="ignore"):
+        cap = STATE_CEILING / (worst * _gain(node.beta, timesteps))
+        cap = np.minimum(cap, formats.BIAS_MAX / by_unit)
+    if isinstance(node, LIF):
+        cap = np.minimum(cap, formats.THRESHOLD_MAX * 64 / _threshold_by_unit(node, units))
+    # Without weights and bias nothing bounds the scale; any finite one will do.
+    return np.where(np.isfinite(cap), cap, 1.0)
+
+
+def _by_unit(map_: LinearMap, values: NDArray[Any], units: int, rows: bool = False) -> NDArray[Any]:
+    """Values grouped by unit (units, ...); with ``rows`` the largest sum over one output's inputs."""
+    moved = np.moveaxis(values, map_.channel_axis, 0).reshape(map_.channels, -1)
+    if rows:
+        return moved.sum(1).reshape(units, -1).max(1)
+    return moved.reshape(units, -1)
+
+
+def _threshold_by_unit(node: LIF, units: int) -> Floats:
+    theta = node.threshold.astype(np.float64)
+    return np.broadcast_to(theta, (units,)) if theta.size == 1 else theta.reshape(units, -1).max(1)
+
+
+def _choose(largest: Floats, cap: Floats, top: int) -> tuple[int, Floats]:
+    """Weight exponent and scales: the highest exponent that costs no unit any of its weight range.
+
+    A higher exponent makes thresholds, biases and decay finer; where a unit's cap binds at the lowest exponent already,
+    nothing is lost by going on.
+    """
+    with np.errstate(divide="ignore"):
+        wanted = {
+            e: np.where(largest > 0, top * weight_unit(e) / largest, np.inf)
+            for e in range(formats.WEIGHT_EXPONENT_MIN, formats.WEIGHT_EXPONENT_MAX + 1)
+        }
+    lowest = formats.WEIGHT_EXPONENT_MIN
+    free = wanted[lowest] <= cap
+    exponent = max((e for e, w in wanted.items() if (w[free] <= cap[free]).all()), default=lowest)
+    if not free.any():
+        exponent = lowest
+    return exponent, np.minimum(wanted[exponent], cap)
+
+
+def _snap(name: str, scale: Floats, theta: Floats) -> Floats:
+    """Lower scales until each threshold is an integer."""
+    mantissa = np.floor(scale * theta / (1 << ALIGNMENT_SHIFT) * (1 + 1e-12))
+    if (mantissa < 1).any():
+        unit = int(np.argmin(mantissa))
+        raise ExportError(
+            f"{name}: unit {unit} has a threshold of {float(scale[unit] * theta[unit]) / 64:.3f} in integer units, below 1; "
+            "its weights or bias dwarf its threshold: use more bits or a scale per channel, or retrain with weight decay"
+        )
+    return mantissa * (1 << ALIGNMENT_SHIFT) / theta
+
+
+def _clip(
+    groups: dict[str, Synapses],
+    rates: dict[str, Floats | None],
+    scale: Floats,
+    cap: Floats,
+    exponent: int,
+    top: int,
+    node: LIF | LI,
+    units: int,
+) -> Floats:
+    """Scales that make the expected squared error of the input least: a few large weights may be clipped.
+
+    An error of a weight counts by the rate of its input (mean over calibration samples).
+    """
+    best, best_error = scale, np.full(units, np.inf)
+    for clip in CLIPS:
+        candidate = np.minimum(scale / clip, cap)
+        if isinstance(node, LIF):
+            candidate = _snap("", candidate, _threshold_by_unit(node, units))
+        error = np.zeros(units)
+        for s, g in groups.items():
+            w = g.map.weight.astype(np.float64)
+            ratio = _spread(g.map, candidate / weight_unit(exponent), units)
+            off = (np.clip(np.rint(w * ratio), -top, top) / ratio - w) ** 2
+            error += _by_unit(g.map, off * _input_rates(g.map, rates[s]), units).sum(1)
+        better = error < best_error * (1 - 1e-9)
+        best, best_error = np.where(better, candidate, best), np.where(better, error, best_error)
+    return best
+
+
+def _input_rates(map_: LinearMap, rates: Floats | None) -> Floats:
+    """Rates of a map's inputs, shaped to multiply its weight; convolutions take the mean of a channel."""
+    if rates is None:
+        return np.ones(1)
+    rates = rates + 1e-3  # an input silent in calibration may still fire
+    if isinstance(map_, Dense):
+        return rates[None, :]
+    by_channel = rates.reshape(map_.input_shape[0], -1).mean(1)
+    if map_.channel_axis == 1:
+        return by_channel[:, None, None, None]
+    groups = map_.input_shape[0] // map_.weight.shape[1]
+    per_group = by_channel.reshape(groups, 1, -1).repeat(map_.weight.shape[0] // groups, axis=1)
+    return per_group.reshape(map_.weight.shape[0], -1)[:, :, None, None]
+
+
+def _spread(map_: LinearMap, by_unit: Floats, units: int) -> Floats:
+    """One value a unit, shaped to multiply a map's weight."""
+    shape = [1] * map_.weight.ndim
+    shape[map_.channel_axis] = map_.channels
+    return np.repeat(by_unit, map_.channels // units).reshape(shape)
+
+
+def _integer(name: str, node: LIF | LI, scale: Floats, bias: Floats, *, static: bool) -> IntegerNeuron:
+    shape: Shape = node.shape
+    neurons = int(np.prod(shape))
+    full = np.repeat(scale, neurons // len(scale))
+    value = np.rint(full * bias).astype(np.int64)
+    mantissa, exponent = formats.split_bias(value)
+    if isinstance(node, LIF):
+        threshold = np.rint(full * node.threshold.astype(np.float64) / (1 << ALIGNMENT_SHIFT)).astype(np.int64)
+    else:
+        threshold = np.full(neurons, formats.THRESHOLD_MAX)
+    return IntegerNeuron(
+        shape=shape,
+        current_decay=formats.DECAY_ONE - 1,
+        membrane_decay=decay_register(node.beta),
+        threshold=threshold,
+        bias_mantissa=mantissa,
+        bias_exponent=exponent,
+        scale=full,
+        static=static,
+        readout=isinstance(node, LI),
+        origin=node,
+    )
+

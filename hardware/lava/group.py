@@ -1,0 +1,92 @@
+"""A command in a process group of its own, of which nothing is left afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+POLL = 0.02
+#: Seconds between asking a group to end and killing it; multiprocessing's resource tracker cleans up meanwhile.
+GRACE = 3.0
+
+
+class Group:
+    """A child process and all its descendants; leaving the context ends them, whatever happened.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What to run.
+    log : Path
+        Receives standard output and error; standard input is closed.
+    directory : Path
+        Working directory.
+    environment : mapping
+        The child's whole environment.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, directory: Path, environment: Mapping[str, str]
+    ) -> None:
+        with open(log, "wb") as stream:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                cwd=directory,
+                env=dict(environment),
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the child, which is also the group's."""
+        return self._process.pid
+
+    def wait(self, seconds: float) -> int | None:
+        """Exit status of the child (negative: the signal that ended it), or None once the time is over.
+
+        The child is left unreaped, so that its id stays taken until the group has been ended.
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is not None:
+                return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            time.sleep(POLL)
+        return None
+
+    def __enter__(self) -> Group:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._signal(signal.SIGTERM)
+            deadline = time.monotonic() + GRACE
+            while members(self.pid) and time.monotonic() < deadline:
+                time.sleep(POLL)
+        finally:  # a second interrupt must not spare the group
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):  # nothing but zombies left
+            os.killpg(self.pid, number)
+
+
+def members(group: int) -> list[int]:
+    """Processes of a group that still run (zombies excluded); empty where there is no ``/proc``."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it ended meanwhile
+            # The command name may hold spaces and brackets; state, parent and group follow its last bracket.
+            state, _, process_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(process_group) == group and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found

@@ -1,0 +1,178 @@
+"""A program as a network of Lava processes.
+
+Import after :func:`spikewright.hardware.lava.compat.prepare`.
+"""
+
+# Lava carries no types.
+# mypy: disable-error-code="import-untyped"
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.conv.models import PyConvModelFixed
+from lava.proc.conv.process import Conv
+from lava.proc.dense.models import PyDenseModelBitAcc
+from lava.proc.dense.process import Dense
+from lava.proc.lif.models import PyLifResetModelBitAcc
+from lava.proc.lif.process import LIFReset
+from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import SignMode
+
+from ...export import linear
+from .. import arithmetic as hw
+from ..program import Population, Program, SynapseGroup
+from . import processes
+from .job import Job
+
+#: Lava's convolution counts in bytes: a side (padding included), channel count or group count above raises or wraps.
+CONV_SIDE = 127
+#: Lava's convolution, alone among its synapses, wraps its sums at 24 bits.
+CONV_SUM = 1 << 23
+#: Messages that a channel holds. Lava's 64 fill a container's shared memory; no channel ever holds more than three.
+CHANNEL_MESSAGES = 8
+
+
+class Network:
+    """The processes of a program, ready to run.
+
+    Parameters
+    ----------
+    program : Program
+        A valid program.
+    job : Job
+        Where rasters and biases are, and where to record to.
+    """
+
+    def __init__(self, program: Program, job: Job) -> None:
+        self.program = program
+        self.job = job
+        # Which model computes a process. Told outright, for Lava's own search executes every file beside the process.
+        self.models: dict[Any, type] = {}
+        self.root: Any = None
+        ports: dict[str, Any] = {}
+        for index, source in enumerate(program.sources):
+            if program.outputs_of(source.name):
+                process = processes.RasterSource(source.size, job.raster(index))
+                self.models[process] = processes.RasterSourceModel
+                ports[source.name] = process.s_out
+        neurons = {p.name: self._neurons(index, p) for index, p in enumerate(program.populations)}
+        ports |= {name: lif.s_out for name, lif in neurons.items()}
+        for group in program.synapses:
+            self._synapses(group, ports[group.source], neurons[group.target].a_in)
+
+    def run(self) -> None:
+        """Run to the last step; returns only if every process got there."""
+        config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=self.models)
+        settings = {"pypy_channel_size": CHANNEL_MESSAGES}
+        self.root.run(condition=RunSteps(self.job.steps), run_cfg=config, compile_config=settings)
+
+    def _neurons(self, index: int, p: Population) -> Any:
+        mantissa, exponent = p.bias_mantissa, p.bias_exponent
+        if p.host_bias and p.start == 0:  # the first sample begins before any management phase
+            mantissa, exponent = (np.load(path)[0] for path in self.job.biases(index))
+        lif = LIFReset(
+            shape=(p.size,),
+            du=p.current_decay,
+            dv=p.membrane_decay,
+            vth=p.threshold,
+            bias_mant=mantissa,
+            bias_exp=exponent,
+            reset_interval=self.program.period,
+            reset_offset=self.program.reset_offset(p),
+        )
+        self.models[lif] = PyLifResetModelBitAcc
+        if p.host_bias:
+            writer = processes.BiasWriter(p.size, *self.job.biases(index), p.start, self.program.period)
+            self.models[writer] = processes.BiasWriterModel
+            writer.mantissa.connect_var(lif.bias_mant)
+            writer.exponent.connect_var(lif.bias_exp)
+        self._recorder(index, p, lif)
+        return lif
+
+    def _recorder(self, index: int, p: Population, lif: Any) -> None:
+        spikes, currents, membranes = self.job.records(index)
+        self._file(spikes, p, np.uint8)
+        recorder: Any
+        if index in self.job.states:
+            self._file(currents, p, np.int32)
+            self._file(membranes, p, np.int32)
+            recorder = processes.StateRecorder(p.size, spikes, currents, membranes)
+            recorder.u.connect_var(lif.u)
+            recorder.v.connect_var(lif.v)
+            self.models[recorder] = processes.StateRecorderModel
+        else:
+            recorder = processes.SpikeRecorder(p.size, spikes)
+            self.models[recorder] = processes.SpikeRecorderModel
+        lif.s_out.connect(recorder.s_in)
+        if self.root is not None:
+            self.root.after.connect(recorder.before)
+        self.root = recorder
+
+    def _file(self, path: Path, p: Population, dtype: type) -> None:
+        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(self.job.steps, p.size))
+
+    def _synapses(self, group: SynapseGroup, spikes: Any, target: Any) -> None:
+        """Connect by the Lava process that holds the group's map exactly."""
+        map_ = group.map
+        if isinstance(map_, linear.Conv2d) and not group.delay and conv_is_exact(map_, group.exponent):
+            self._convolution(map_, group.exponent, spikes, target)
+            return
+        weight_settings = {"weight_exp": group.exponent, "num_weight_bits": hw.WEIGHT_BITS, "sign_mode": SignMode.MIXED}
+        synapses: Any
+        if isinstance(map_, linear.Dense) and not group.delay:
+            stored = hw.MIXED_SIGN_FACTOR * map_.weight.astype(np.int32)
+            synapses = Dense(weights=stored, num_message_bits=0, **weight_settings)
+            self.models[synapses] = PyDenseModelBitAcc
+        else:
+            stored = hw.MIXED_SIGN_FACTOR * linear.unroll(map_).astype(np.int32)
+            if group.delay:
+                delays = stored.astype(np.int64)
+                delays.data[:] = group.delay
+                synapses = DelaySparse(
+                    weights=stored, delays=delays, max_delay=group.delay, num_message_bits=0, **weight_settings
+                )
+                self.models[synapses] = PyDelaySparseModelBitAcc
+            else:
+                synapses = Sparse(weights=stored, num_message_bits=0, **weight_settings)
+                self.models[synapses] = PySparseModelBitAcc
+        spikes.connect(synapses.s_in)
+        synapses.a_out.connect(target)
+
+    def _convolution(self, map_: linear.Conv2d, exponent: int, spikes: Any, target: Any) -> None:
+        # Lava convolves (flipped), in (width, height, channels), and leaves the exponent to the kernel.
+        flipped = map_.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).astype(np.int32)
+        conv = Conv(
+            weight=hw.shift_weights(hw.MIXED_SIGN_FACTOR * flipped, exponent),
+            input_shape=map_.input_shape[::-1],
+            stride=map_.stride[::-1],
+            padding=map_.padding[::-1],
+            dilation=map_.dilation[::-1],
+            groups=map_.groups,
+            num_message_bits=0,
+        )
+        self.models[conv] = PyConvModelFixed
+        spikes.reshape(new_shape=map_.input_shape).transpose(axes=[2, 1, 0]).connect(conv.s_in)
+        conv.a_out.transpose(axes=[2, 1, 0]).flatten().connect(target)
+
+
+def conv_is_exact(map_: linear.Conv2d, exponent: int) -> bool:
+    """Whether Lava's convolution process computes a map without meeting its own limits."""
+    (channels, height, width), (outputs, _, kernel_height, kernel_width) = map_.input_shape, map_.weight.shape
+    sides = (
+        channels,
+        outputs,
+        height + 2 * map_.padding[0],
+        width + 2 * map_.padding[1],
+        map_.dilation[0] * (kernel_height - 1) + 1,
+        map_.dilation[1] * (kernel_width - 1) + 1,
+        *map_.stride,
+    )
+    magnitude = np.abs(map_.weight.astype(np.int64)).sum((1, 2, 3)).max(initial=0)
+    largest = hw.shift_weights(hw.MIXED_SIGN_FACTOR * magnitude, exponent)
+    return max(sides) <= CONV_SIDE and int(largest) < CONV_SUM

@@ -1,0 +1,156 @@
+"""Lava processes of our own: raster sources, recorders, and the host that writes biases.
+
+All of them read and write ``.npy`` files: Lava's own ring buffers hand variables over element by element, which takes
+minutes for thousands of neurons. Import after :func:`spikewright.hardware.lava.compat.prepare`.
+"""
+
+# Lava carries no types.
+# mypy: disable-error-code="import-untyped,misc,untyped-decorator,no-untyped-call"
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class RasterSource(AbstractProcess):
+    """Sends row t - 1 of a raster file (steps, lines) at step t."""
+
+    def __init__(self, lines: int, raster: Path) -> None:
+        super().__init__(raster=str(raster))
+        self.s_out = OutPort(shape=(lines,))
+
+
+@implements(proc=RasterSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RasterSourceModel(PyLoihiProcessModel):
+    """Plays the file."""
+
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.raster = np.load(proc_params["raster"], mmap_mode="r")
+
+    def run_spk(self) -> None:
+        """Send one step."""
+        self.s_out.send(self.raster[self.time_step - 1])
+
+
+class SpikeRecorder(AbstractProcess):
+    """Writes the spikes of step t to row t - 1 of an existing file (steps, neurons).
+
+    Lava compiles only what hangs together, and populations need not; ``before`` and ``after`` join the recorders in a
+    chain on which nothing is ever sent.
+    """
+
+    def __init__(self, neurons: int, spikes: Path, **files: str) -> None:
+        super().__init__(spikes=str(spikes), **files)
+        self.s_in = InPort(shape=(neurons,))
+        self.before = InPort(shape=(1,))
+        self.after = OutPort(shape=(1,))
+
+
+class StateRecorder(SpikeRecorder):
+    """Also writes a population's u and v after each step."""
+
+    def __init__(self, neurons: int, spikes: Path, currents: Path, membranes: Path) -> None:
+        super().__init__(neurons, spikes, currents=str(currents), membranes=str(membranes))
+        self.u = RefPort(shape=(neurons,))
+        self.v = RefPort(shape=(neurons,))
+
+
+class _Recorder(PyLoihiProcessModel):
+    s_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    before = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    after = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.spikes = np.lib.format.open_memmap(proc_params["spikes"], mode="r+")
+
+    def run_spk(self) -> None:
+        self.spikes[self.time_step - 1] = self.s_in.recv()
+
+
+@implements(proc=SpikeRecorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class SpikeRecorderModel(_Recorder):
+    """Writes the spikes."""
+
+
+@implements(proc=StateRecorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class StateRecorderModel(_Recorder):
+    """Writes the spikes, and the states once all neurons have been updated."""
+
+    u = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+    v = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.currents = np.lib.format.open_memmap(proc_params["currents"], mode="r+")
+        self.membranes = np.lib.format.open_memmap(proc_params["membranes"], mode="r+")
+
+    def post_guard(self) -> bool:
+        """States are read in the management phase of every step."""
+        return True
+
+    def run_post_mgmt(self) -> None:
+        """Read one step's states."""
+        self.currents[self.time_step - 1] = self.u.read()
+        self.membranes[self.time_step - 1] = self.v.read()
+
+
+class BiasWriter(AbstractProcess):
+    """Writes a population's bias for each sample, rows of two files (samples, neurons), as the host does.
+
+    The bias of sample k is written after global step ``start + k * period`` and holds from the next step on.
+    """
+
+    def __init__(self, neurons: int, mantissa: Path, exponent: Path, start: int, period: int) -> None:
+        super().__init__(mantissas=str(mantissa), exponents=str(exponent), start=start, period=period)
+        self.mantissa = RefPort(shape=(neurons,))
+        self.exponent = RefPort(shape=(neurons,))
+
+
+@implements(proc=BiasWriter, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class BiasWriterModel(PyLoihiProcessModel):
+    """Writes mantissa and exponent in the management phase."""
+
+    mantissa = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+    exponent = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params: Any) -> None:
+        super().__init__(proc_params)
+        self.mantissas = np.load(proc_params["mantissas"], mmap_mode="r")
+        self.exponents = np.load(proc_params["exponents"], mmap_mode="r")
+        self.start = proc_params["start"]
+        self.period = proc_params["period"]
+
+    def post_guard(self) -> bool:
+        """At each sample boundary of the population."""
+        sample, step = divmod(self.time_step - self.start, self.period)
+        return step == 0 and 0 <= sample < len(self.mantissas)
+
+    def run_post_mgmt(self) -> None:
+        """Write one sample's bias and wait until it has arrived, or the next step might still see the old one."""
+        sample = (self.time_step - self.start) // self.period
+        for port, values in ((self.mantissa, self.mantissas), (self.exponent, self.exponents)):
+            port.write(values[sample])
+            port.wait()
