@@ -35,6 +35,7 @@ STATIC_MARGIN = 1.25
 CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
 STATE_CEILING = formats.THRESHOLD_MAX << ALIGNMENT_SHIFT  # a read-out must stay below the highest threshold
 MIN_BITS, MAX_BITS = 2, 8
+CORRECTION_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -122,22 +123,56 @@ def _population(
     for g in groups.values():
         if g.bias is not None:
             bias = bias + expand_channels(g.bias.astype(np.float64), node.shape)
-    cap = _caps(node, groups, bias, units, graph.settings.timesteps)
-    largest = np.max([_by_unit(g.map, np.abs(g.map.weight), units).max(1) for g in groups.values()], axis=0)
     top = (1 << (bits - 1)) - 1
-    exponent, scale = _choose(largest.astype(np.float64), cap, top)
-    if isinstance(node, LIF):
-        scale = _snap(name, scale, _threshold_by_unit(node, units))
-
     rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in groups}
-    scale = _clip(groups, rates, scale, cap, exponent, top, node, units)
-    out: dict[str, Synapses | IntegerNeuron] = {}
+    corrected, cap = bias, np.full(units, np.inf)
+    for _ in range(CORRECTION_ROUNDS):
+        cap = np.minimum(cap, _caps(node, groups, corrected, units, graph.settings.timesteps))
+        exponent, scale = _scales(name, node, groups, rates, cap, top, units)
+        quantised, shift = _round(groups, rates, scale, exponent, top, units, node.shape)
+        corrected = bias - shift
+        # The correction may ask for a larger bias than the scale was chosen for.
+        if (scale <= _caps(node, groups, corrected, units, graph.settings.timesteps) * (1 + 1e-9)).all():
+            break
+    else:
+        raise ExportError(f"{name}: rounding to {bits} bits moves its bias beyond {formats.BIAS_MAX}; use more bits")
+    return {**quantised, name: _integer(name, node, scale, corrected, static=False)}
+
+
+def _round(
+    groups: dict[str, Synapses],
+    rates: dict[str, Floats | None],
+    scale: Floats,
+    exponent: int,
+    top: int,
+    units: int,
+    shape: Shape,
+) -> tuple[dict[str, Synapses], Floats]:
+    """Quantised synapses, and the mean current that rounding adds to each neuron."""
+    quantised, shift = {}, np.zeros(1)
     for s, g in groups.items():
         ratio = _spread(g.map, scale / weight_unit(exponent), units)
         q = np.clip(np.rint(g.map.weight.astype(np.float64) * ratio), -top, top)
-        out[s] = Synapses(with_weight(g.map, q.astype(np.int8)), None, exponent)
-    out[name] = _integer(name, node, scale, bias, static=False)
-    return out
+        quantised[s] = Synapses(with_weight(g.map, q.astype(np.int8)), None, exponent)
+        shift = shift + expand_channels(_mean_shift(g.map, q / ratio, rates[s]), shape)
+    return quantised, shift
+
+
+def _scales(
+    name: str,
+    node: LIF | LI,
+    groups: dict[str, Synapses],
+    rates: dict[str, Floats | None],
+    cap: Floats,
+    top: int,
+    units: int,
+) -> tuple[int, Floats]:
+    """Weight exponent of a population and scale of each unit."""
+    largest = np.max([_by_unit(g.map, np.abs(g.map.weight), units).max(1) for g in groups.values()], axis=0)
+    exponent, scale = _choose(largest.astype(np.float64), cap, top)
+    if isinstance(node, LIF):
+        scale = _snap(name, scale, _threshold_by_unit(node, units))
+    return exponent, _clip(groups, rates, scale, cap, exponent, top, node, units)
 
 
 def _caps(
@@ -228,6 +263,18 @@ def _clip(
         better = error < best_error * (1 - 1e-9)
         best, best_error = np.where(better, candidate, best), np.where(better, error, best_error)
     return best
+
+
+def _mean_shift(map_: LinearMap, rounded: Floats, rates: Floats | None) -> Floats:
+    """Mean current that rounded weights add to each output channel at the calibrated input rates.
+
+    Taken off the bias, so that rounding does not move a neuron's operating point (Nagel et al., "Data-free quantization
+    through weight equalization and bias correction", ICCV 2019).
+    """
+    if rates is None:
+        return np.zeros(map_.channels)
+    off = (rounded - map_.weight.astype(np.float64)) * _input_rates(map_, rates)
+    return np.asarray(_by_unit(map_, off, map_.channels).sum(1))
 
 
 def _input_rates(map_: LinearMap, rates: Floats | None) -> Floats:
