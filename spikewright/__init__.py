@@ -1,1 +1,32 @@
-"""Spikewright."""
+"""Spikewright: from a trained spiking network to a verified Loihi deployment with its energy report.
+
+The public names are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .api import Deployment, deploy
+    from .export.nir_read import read_graph
+    from .hardware.emulator import Emulator
+    from .hardware.program_io import load_program
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Deployment": ".api",
+    "deploy": ".api",
+    "read_graph": ".export.nir_read",
+    "Emulator": ".hardware.emulator",
+    "load_program": ".hardware.program_io",
+}
+__all__ = ["Deployment", "Emulator", "__version__", "deploy", "load_program", "read_graph"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .schema import BackendCheck, Equivalence, FirstDifference, NorseCheck
+from .schema import BackendCheck, FirstDifference, NorseCheck, Report
 from .units import count, plain, seconds
 
 Outcome = Literal["equal", "rounding", "differs", "no verdict", "not run"]
@@ -24,7 +24,7 @@ class Check:
     name, compares : str
         The other party, and what is held against what.
     outcome : Outcome
-        ``rounding`` means that the two part only where a membrane lies within float rounding of its threshold.
+        ``rounding``: the two part only where a membrane lies within float rounding of its threshold.
     words : str
         The outcome in words; says why where there is no verdict.
     facts : list of tuple of str
@@ -43,12 +43,15 @@ class Check:
         return f"{MARKS[self.outcome]} {self.words}"
 
 
-def checks(equivalence: Equivalence) -> list[Check]:
-    """The three checks in the order of lowering."""
+def checks(report: Report) -> list[Check]:
+    """Put the three checks in words, in the order of lowering."""
+    found, samples = report.equivalence, report.samples
     return [
-        _norse(equivalence.norse),
-        _backend(equivalence.reference, "Reference", "integer program: emulator against reference arithmetic"),
-        _backend(equivalence.lava, "Lava", "integer program: emulator against Intel's Lava"),
+        _norse(found.norse, samples.norse),
+        _backend(
+            found.reference, samples.reference, "Reference", "integer program: emulator against reference"
+        ),
+        _backend(found.lava, samples.lava, "Lava", "integer program: emulator against Intel's Lava"),
     ]
 
 
@@ -65,12 +68,13 @@ def _not_run(name: str, compares: str, reason: str) -> Check:
     return Check(name, compares, "not run", f"did not run: {reason.strip() or 'no reason was recorded'}")
 
 
-def _norse(check: NorseCheck) -> Check:
+def _norse(check: NorseCheck, samples: int) -> Check:
     name, compares = "norse", "float network: norse against snnTorch"
     if not check.ran:
         return _not_run(name, compares, check.reason)
     unexplained = max(check.spike_mismatches - check.explained_by_rounding, 0)
     facts = [
+        ("Samples", count(samples)),
         ("Neuron steps compared", count(check.neuron_steps)),
         ("Differing spikes", count(check.spike_mismatches)),
         ("of them within float rounding of a threshold", count(check.explained_by_rounding)),
@@ -89,10 +93,11 @@ def _norse(check: NorseCheck) -> Check:
     return Check(name, compares, "equal", "equal: no spike differs", facts)
 
 
-def _backend(check: BackendCheck, name: str, compares: str) -> Check:
+def _backend(check: BackendCheck, samples: int, name: str, compares: str) -> Check:
     if not check.ran:
         return _not_run(name, compares, check.reason)
     facts = [
+        ("Samples", count(samples)),
         ("Neuron steps compared", count(check.neuron_steps)),
         ("Differing spikes", count(check.differing_spikes)),
         ("States compared", count(check.compared_states)),

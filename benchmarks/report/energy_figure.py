@@ -6,6 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -50,15 +51,15 @@ def energies(models: Mapping[str, EnergyRow]) -> Figure:
         top = index - 1.1 * _BAR
         axes.barh(top, max(row.snn_joule - low, 0), left=low, height=_BAR, color=HOST)
         axes.barh(top, max(chip - low, 0), left=low, height=_BAR, color=CHIP)
-        _label(axes.text, row.snn_joule, low, top, f"{joule(row.snn_joule)}  SNN, host {host_share(row)}")
+        _label(axes, row.snn_joule, low, top, f"{joule(row.snn_joule)}  SNN, host {host_share(row)}")
         axes.barh(index, max(row.ann_joule - low, 0), left=low, height=_BAR, color=ANN)
-        _label(axes.text, row.ann_joule, low, index, f"{joule(row.ann_joule)}  ANN fp32")
+        _label(axes, row.ann_joule, low, index, f"{joule(row.ann_joule)}  ANN fp32")
         bottom = index + 1.1 * _BAR
         if row.ann_int8_joule is None:
-            _label(axes.text, low, low, bottom, "ANN int8: not priced by this model")
+            _label(axes, low, low, bottom, "ANN int8: not priced by this model")
         else:
             axes.barh(bottom, max(row.ann_int8_joule - low, 0), left=low, height=_BAR, color=ANN_INT8)
-            _label(axes.text, row.ann_int8_joule, low, bottom, f"{joule(row.ann_int8_joule)}  ANN int8")
+            _label(axes, row.ann_int8_joule, low, bottom, f"{joule(row.ann_int8_joule)}  ANN int8")
     axes.set_xscale("log")
     # Room to the right of the longest bar for its label.
     axes.set_xlim(low, high * (high / low) ** 0.32)
@@ -67,7 +68,9 @@ def energies(models: Mapping[str, EnergyRow]) -> Figure:
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: _tick(tick)))
     axes.set_ylim(len(rows) - 0.45, -0.55)
-    axes.set_yticks(range(len(rows)), [_wrapped(row.title) for row in rows], fontsize=SMALL_SIZE, parse_math=False)
+    axes.set_yticks(
+        range(len(rows)), [_wrapped(row.title) for row in rows], fontsize=SMALL_SIZE, parse_math=False
+    )
     quiet_axes(axes, "left", "bottom")
     axes.tick_params(axis="y", length=0, labelsize=TEXT_SIZE)
     _legend(figure)
@@ -88,9 +91,8 @@ def _limits(rows: Sequence[EnergyRow]) -> tuple[float, float]:
     return least, max(*energies, 10 * least)
 
 
-def _label(write: object, value: float, low: float, row: float, text: str) -> None:
-    assert callable(write)
-    write(max(value, low), row, f" {text}", va="center_baseline", fontsize=SMALL_SIZE, color=INK)
+def _label(axes: Axes, value: float, low: float, row: float, text: str) -> None:
+    axes.text(max(value, low), row, f" {text}", va="center_baseline", fontsize=SMALL_SIZE, color=INK)
 
 
 def _tick(value: float) -> str:
@@ -106,5 +108,10 @@ def _legend(figure: Figure) -> None:
     kinds = ((CHIP, "SNN: chip"), (HOST, "SNN: host, on top"), (ANN, "ANN fp32"), (ANN_INT8, "ANN int8"))
     patches = [Patch(color=colour, label=name) for colour, name in kinds]
     figure.legend(
-        handles=patches, loc="outside lower left", ncols=4, fontsize=SMALL_SIZE, frameon=False, labelcolor=MUTED
+        handles=patches,
+        loc="outside lower left",
+        ncols=4,
+        fontsize=SMALL_SIZE,
+        frameon=False,
+        labelcolor=MUTED,
     )

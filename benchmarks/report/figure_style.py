@@ -28,14 +28,15 @@ SMALL_SIZE = 8.0
 
 def new_figure(width: float, height: float, *, constrained: bool) -> Figure:
     """Make a white figure; ``constrained`` leaves the placing of axes to matplotlib."""
-    layout = "constrained" if constrained else None
-    return Figure(figsize=(width, height), facecolor="white", layout=layout)
+    return Figure(figsize=(width, height), facecolor="white", layout="constrained" if constrained else None)
 
 
 def set_title(figure: Figure, text: str) -> None:
     """State at the top left what is shown, and keep the axes of a constrained layout below it."""
     width, height = figure.get_size_inches()
-    figure.text(0.08 / width, 1 - 0.08 / height, text, fontsize=TITLE_SIZE, color=INK, va="top", parse_math=False)
+    figure.text(
+        0.08 / width, 1 - 0.08 / height, text, fontsize=TITLE_SIZE, color=INK, va="top", parse_math=False
+    )
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0, 0, 1, 1 - 0.36 / height))

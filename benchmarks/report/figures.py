@@ -27,8 +27,8 @@ DPI = 200
 CAPTIONS = {
     "reconstructions": "Test images and what each version of the network makes of them.",
     "generated": "Images drawn from each version's latent space; float and chip share their latent spikes.",
-    "rasters": "Spikes of one sample on the chip; each population in its own time, which begins at its start step.",
-    "agreement": "Where the integer program parts from the float network: agreement and spike rates, layer by layer.",
+    "rasters": "Spikes of one sample on the chip, each population in its own time from its start step on.",
+    "agreement": "Agreement and spike rates of the integer program and the float network, layer by layer.",
     "layers": "Spikes a layer emits and synaptic operations in the synapses into it, mean of a sample.",
     "energy": "Energy of a sample. The axis is logarithmic: read where a bar ends, not how long it is.",
 }
@@ -58,7 +58,9 @@ def draw(report: Report, pictures: Pictures) -> dict[str, Drawing]:
     bits, energy, rows = report.weight_bits, report.energy, report.equivalence.quantisation
     drawings: dict[str, Callable[[], Figure]] = {}
     if len(pictures.originals):
-        drawings["reconstructions"] = lambda: reconstructions(pictures.originals, pictures.reconstructions, bits)
+        drawings["reconstructions"] = lambda: reconstructions(
+            pictures.originals, pictures.reconstructions, bits
+        )
     if any(len(images) for images in pictures.generated.values()):
         drawings["generated"] = lambda: generated(pictures.generated, bits)
     if pictures.rasters:

@@ -20,7 +20,7 @@ _BAD_PIXEL = np.array([1.0, 0.0, 1.0], np.float32)
 
 
 def reconstructions(originals: Images, versions: Mapping[str, Images], weight_bits: int = 8) -> Figure:
-    """Test images above what each version makes of them.
+    """Draw test images above what each version makes of them.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ def reconstructions(originals: Images, versions: Mapping[str, Images], weight_bi
 
 
 def generated(versions: Mapping[str, Images], weight_bits: int = 8) -> Figure:
-    """Images that each version generated; float and chip drew the same latent spikes."""
-    return _grid("Generated images (float and chip from the same latent spikes)", _rows(versions, weight_bits))
+    """Draw images that each version generated; float and chip share their latent spikes."""
+    title = "Generated images (float and chip from the same latent spikes)"
+    return _grid(title, _rows(versions, weight_bits))
 
 
 def _rows(versions: Mapping[str, Images], weight_bits: int) -> list[tuple[str, Images]]:
@@ -81,7 +82,7 @@ def _cell_size(columns: int, aspect: float) -> tuple[float, float]:
 
 
 def _pixels(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Image (C, H, W) in [-1, 1] as RGB (H, W, 3) in [0, 1]; a pixel that is no number stands out in magenta."""
+    """Image (C, H, W) in [-1, 1] as RGB (H, W, 3) in [0, 1]; a pixel that is no number turns magenta."""
     planes = image if len(image) == 3 else np.repeat(image.mean(axis=0, keepdims=True), 3, axis=0)
     pixels = np.moveaxis((np.clip(planes, -1, 1) + 1) / 2, 0, -1).astype(np.float32)
     pixels[np.isnan(pixels).any(axis=-1)] = _BAD_PIXEL

@@ -23,7 +23,7 @@ from .figure_style import (
 )
 from .names import shorten
 from .schema import Layer, LayerAgreement
-from .units import rate, share, short
+from .units import share, short
 
 _ROW, _FRAME = 0.27, 1.0  # inches
 
@@ -36,7 +36,7 @@ def layer_activity(layers: Sequence[Layer]) -> Figure:
     set_title(figure, "Spikes and synaptic operations of each layer, mean of a sample")
     left, right = figure.subplots(1, 2, sharey=True)
     _bars(left, "Spikes emitted", [layer.spikes for layer in layers], CHIP)
-    _bars(right, "Synaptic operations into the layer", [layer.sops for layer in layers], FLOAT)
+    _bars(right, "Synaptic operations into the layer", [layer.sops for layer in layers], CHIP)
     _name_rows(left, [layer.name for layer in layers])
     right.tick_params(left=False, labelleft=False)
     return figure
@@ -73,11 +73,12 @@ def layer_agreement(rows: Sequence[LayerAgreement], weight_bits: int = 8) -> Fig
     _rates(right, rows, f"chip (int{weight_bits})")
     _name_rows(left, [row.name for row in rows])
     right.tick_params(left=False, labelleft=False)
+    figure.legend(loc="outside lower right", ncols=2, fontsize=SMALL_SIZE, frameon=False, labelcolor=INK)
     return figure
 
 
 def _agreement(axes: Axes, values: Sequence[float]) -> None:
-    lowest = min(min(values), 0.985)
+    lowest = max(min(*values, 0.985), 0.0)
     span = 1 - lowest
     axes.axvline(0.99, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     axes.hlines(range(len(values)), lowest, 1, color=RULE, linewidth=0.5, zorder=0)
@@ -85,8 +86,7 @@ def _agreement(axes: Axes, values: Sequence[float]) -> None:
     for row, value in enumerate(values):
         axes.text(1 + 0.06 * span, row, share(value), va="center_baseline", fontsize=SMALL_SIZE, color=INK)
     axes.set_xlim(lowest - 0.06 * span, 1 + 0.3 * span)
-    ticks = [tick for tick in MaxNLocator(4).tick_values(lowest, 1) if lowest - 0.05 * span <= tick <= 1]
-    axes.set_xticks(ticks)
+    axes.set_xticks(_ticks(lowest))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{100 * tick:.4g} %"))
     title = "Neuron steps with the same spike (dashed: 99 %)"
     axes.set_title(title, loc="left", fontsize=TEXT_SIZE, color=MUTED)
@@ -94,23 +94,30 @@ def _agreement(axes: Axes, values: Sequence[float]) -> None:
     axes.spines["bottom"].set_bounds(lowest - 0.06 * span, 1)
 
 
+def _ticks(lowest: float) -> list[float]:
+    """Round shares counted down from all, so that 100 % is always among them."""
+    step = next(size for size in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25) if 4 * size >= 1 - lowest)
+    return [1 - k * step for k in range(int((1 - lowest) / step + 1e-9), -1, -1)]
+
+
 def _rates(axes: Axes, rows: Sequence[LayerAgreement], chip: str) -> None:
     places = range(len(rows))
     floats, integers = [row.rate_float for row in rows], [row.rate_int8 for row in rows]
     highest = max([*floats, *integers]) or 1.0
     axes.hlines(places, 0, highest, color=RULE, linewidth=0.5, zorder=0)
-    axes.plot(floats, places, "o", color=FLOAT, markerfacecolor="none", markersize=8, label="float SNN", clip_on=False)
+    axes.plot(
+        floats,
+        places,
+        "o",
+        color=FLOAT,
+        markerfacecolor="none",
+        markersize=8,
+        label="float SNN",
+        clip_on=False,
+    )
     axes.plot(integers, places, "o", color=CHIP, markersize=4, label=chip, clip_on=False)
     axes.set_xlim(0, 1.08 * highest)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: rate(tick)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{tick:.3g}"))
     axes.set_title("Spikes a neuron and time step", loc="left", fontsize=TEXT_SIZE, color=MUTED)
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(0, -0.22 / _height_in_rows(len(rows))), ncols=2, fontsize=SMALL_SIZE,
-        frameon=False, borderaxespad=0, handletextpad=0.2,
-    )  # fmt: skip
     quiet_axes(axes, "left", "bottom")
-
-
-def _height_in_rows(rows: int) -> float:
-    return max(rows, 1) * _ROW + 0.1

@@ -56,7 +56,13 @@ def _panel(axes: Axes, name: str, raster: NDArray[np.uint8]) -> None:
     selection = f"{len(shown)} of {count(neurons)} neurons shown" if len(shown) < neurons else _all(neurons)
     axes.set_title(shorten(name, 36), loc="left", fontsize=TEXT_SIZE, color=INK, pad=16, parse_math=False)
     axes.text(
-        0, 1.03, f"rate {mean} · {selection}", transform=axes.transAxes, fontsize=SMALL_SIZE, color=MUTED, va="bottom"
+        0,
+        1.03,
+        f"rate {mean} · {selection}",
+        transform=axes.transAxes,
+        fontsize=SMALL_SIZE,
+        color=MUTED,
+        va="bottom",
     )
     if not raster.size:
         axes.set_xticks([])

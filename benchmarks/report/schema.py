@@ -5,12 +5,12 @@ Counts and energies are means per sample over ``samples.counted`` samples unless
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FORMAT = "spikewright-report"
-VERSION = 1
+FORMAT: Final = "spikewright-report"
+VERSION: Final = 1
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
 

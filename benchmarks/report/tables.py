@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from . import units
 from .schema import Baseline, EnergyRow, Fidelity, Fit, Layer, Report, ScaleChain, Timing
 from .terms import VERSIONS
-from .units import MISSING, amount, count, joule, plain, rate, ratio, seconds, share, signed_percent, with_interval
+from .units import MISSING, amount, count, joule, plain, rate
 
 DASH = "–"
 
@@ -23,7 +24,7 @@ class Table:
     ----------
     head : tuple of str
         Column titles.
-    rows : list of tuple of str
+    rows : sequence of tuple of str
         Cells, as many a row as there are titles.
     labels : int
         How many leading columns are text and left-aligned; the rest are numbers.
@@ -32,7 +33,7 @@ class Table:
     """
 
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     labels: int = 1
     total: bool = False
 
@@ -43,7 +44,7 @@ def quality(report: Report) -> Table:
     rows = [
         (
             version_name(key, report.weight_bits),
-            with_interval(row.reconstruction_mse, row.reconstruction_mse_ci95),
+            units.with_interval(row.reconstruction_mse, row.reconstruction_mse_ci95),
             plain(row.fad_reconstruction),
             plain(row.fad_samples),
         )
@@ -66,7 +67,7 @@ def exceeds_limit(report: Report) -> bool:
 
 def quality_note(report: Report) -> str:
     """The gap between integer and float in a sentence."""
-    gap = signed_percent(report.quality.gap_percent)
+    gap = units.signed_percent(report.quality.gap_percent)
     chip = version_name("int8", report.weight_bits)
     limit = "beyond the limit of 1 %" if exceeds_limit(report) else "within the limit of 1 %"
     return f"Reconstruction error, {chip} against float SNN: {gap}, {limit}."
@@ -75,15 +76,20 @@ def quality_note(report: Report) -> str:
 def fidelity_note(fidelity: Fidelity) -> str:
     """FID and inception score, or why they are missing."""
     if not fidelity.available:
-        return f"FID and inception score: {MISSING}. {fidelity.reason}".strip()
+        return f"FID and inception score: {MISSING}. {_sentence(fidelity.reason)}".strip()
     fid, score = plain(fidelity.fid), plain(fidelity.inception_score)
     return f"FID (torch-fidelity): {fid}; inception score: {score}."
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def agreement(report: Report) -> Table:
     """Integer program against float network."""
     rows = [
-        (row.name, share(row.agreement), rate(row.rate_float), rate(row.rate_int8))
+        (row.name, units.share(row.agreement), rate(row.rate_float), rate(row.rate_int8))
         for row in report.equivalence.quantisation
     ]
     return Table(("Layer", "Agreement", "Rate, float", "Rate, chip"), rows)
@@ -94,7 +100,7 @@ def layers(report: Report) -> Table:
     rows = [
         (
             layer.name,
-            " × ".join(map(str, layer.shape)) or DASH,
+            "×".join(map(str, layer.shape)) or DASH,
             count(layer.neurons),
             count(layer.synapses),
             amount(layer.spikes),
@@ -112,6 +118,12 @@ def layers(report: Report) -> Table:
     return Table(head, rows, labels=2, total=True)
 
 
+def counted_note(report: Report) -> str:
+    """What the counts are means of."""
+    counted = count(report.samples.counted)
+    return f"Counts are means of a sample over {counted} test images, inside the sample's window."
+
+
 def mean_rate(layers: list[Layer]) -> float:
     """Mean spike rate over all neurons."""
     neurons = sum(layer.neurons for layer in layers)
@@ -123,10 +135,10 @@ def scales(chains: list[ScaleChain]) -> Table:
     rows = [
         (
             chain.quantity,
-            f"{chain.float_value:.6g}",
+            units.significant(chain.float_value, ".6g"),
             f"{chain.integer_value:,}",
-            f"{chain.back:.6g}",
-            signed_percent(chain.error_percent),
+            units.significant(chain.back, ".6g"),
+            units.signed_percent(chain.error_percent),
         )
         for chain in chains
     ]
@@ -139,14 +151,15 @@ def layer_summary(layer: Layer) -> str:
         return "no constants recorded"
     worst = max((chain.error_percent for chain in layer.scales), key=abs)
     plural = "" if len(layer.scales) == 1 else "s"
-    return f"{len(layer.scales)} constant{plural}, largest error {signed_percent(worst)}"
+    return f"{len(layer.scales)} constant{plural}, largest error {units.signed_percent(worst)}"
 
 
 def layer_extras(layer: Layer) -> str:
     """Figures of a layer that the main table has no room for."""
     overhead = "not counted" if layer.overhead_spikes is None else count(layer.overhead_spikes)
     return (
-        f"Stored weights: {count(layer.stored_weights)}; neuron updates a sample: {count(layer.neuron_updates)}; "
+        f"Stored weights: {count(layer.stored_weights)}; "
+        f"neuron updates a sample: {count(layer.neuron_updates)}; "
         f"spikes outside the sample windows, over the whole checked run: {overhead}."
     )
 
@@ -164,7 +177,7 @@ def totals(report: Report) -> Table:
         ("Multiply-accumulates (MACs)", f"{count(sums.host_macs)} on the host", count(ann.macs)),
         ("Neuron updates", count(sums.neuron_updates), DASH),
         ("Spikes outside the sample windows, whole checked run", overhead, DASH),
-        ("SOPs for each MAC of the ANN", f"{sums.sops_per_mac:.3g}", DASH),
+        ("SOPs for each MAC of the ANN", units.significant(sums.sops_per_mac, ".3g"), DASH),
     ]
     return Table(("A sample", "SNN", f"ANN: {ann.name}"), rows)
 
@@ -184,12 +197,13 @@ def _cell(value: Any) -> str:
         return DASH
     if isinstance(value, int) and not isinstance(value, bool):
         return count(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
+    return units.significant(value, ".6g") if isinstance(value, float) else _setting(value)
 
 
 def energy(rows: Mapping[str, EnergyRow]) -> Table:
     """Joules of a sample under each model."""
-    head = ("Energy model", "SNN", "of it host", "ANN fp32", "ANN int8", "SNN / fp32", "SNN / int8", "Break-even rate")
+    ratios = ("SNN / fp32", "SNN / int8", "Break-even rate")
+    head = ("Energy model", "SNN", "of it host", "ANN fp32", "ANN int8", *ratios)
     return Table(head, [_energy_row(row) for row in rows.values()])
 
 
@@ -197,22 +211,21 @@ def _energy_row(row: EnergyRow) -> tuple[str, ...]:
     int8, against, even = "not priced", DASH, DASH
     if row.ann_int8_joule is not None:
         int8 = joule(row.ann_int8_joule)
-        against = ratio(row.snn_joule / row.ann_int8_joule) if row.ann_int8_joule else DASH
+        against = units.significant(row.snn_joule / row.ann_int8_joule, ".3g") if row.ann_int8_joule else DASH
         even = "never" if row.break_even_rate is None else rate(row.break_even_rate)
-    return (
-        row.title, joule(row.snn_joule), host_share(row), joule(row.ann_joule), int8, ratio(row.ratio), against, even,
-    )  # fmt: skip
+    energies = (joule(row.snn_joule), host_share(row), joule(row.ann_joule), int8)
+    return (row.title, *energies, units.significant(row.ratio, ".3g"), against, even)
 
 
 def host_share(row: EnergyRow) -> str:
     """The host's part of the energy."""
-    return share(row.host_joule / row.snn_joule) if row.snn_joule else DASH
+    return units.share(row.host_joule / row.snn_joule) if row.snn_joule else DASH
 
 
 def energy_parts(row: EnergyRow) -> Table:
     """Contributions to the spiking network's energy."""
     rows = [
-        (name, joule(value) if value >= 0 else f"−{joule(-value)}", share(value / row.snn_joule) if row.snn_joule else DASH)
+        (name, joule(value), units.share(value / row.snn_joule) if row.snn_joule else DASH)
         for name, value in row.parts.items()
     ]
     return Table(("Contribution", "Energy", "Share"), rows)
@@ -233,10 +246,10 @@ def fit(fit: Fit) -> Table:
 
 def timing(timing: Timing) -> Table:
     """Wall time of each step of the run."""
-    rows = [(name, seconds(value)) for name, value in timing.steps.items()]
-    rows.append(("Emulator, a sample", seconds(timing.emulator_seconds_per_sample)))
+    rows = [(name, units.seconds(value)) for name, value in timing.steps.items()]
+    rows.append(("Emulator, a sample", units.seconds(timing.emulator_seconds_per_sample)))
     lava = timing.lava_seconds_per_sample
-    rows.append(("Lava, a sample", MISSING if lava is None else seconds(lava)))
+    rows.append(("Lava, a sample", MISSING if lava is None else units.seconds(lava)))
     return Table(("Step", "Wall time"), rows)
 
 
@@ -263,10 +276,8 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Data set", report.dataset),
         ("Chip", report.chip),
         ("Weights", f"{report.weight_bits} bits, {scales}"),
-        (
-            "Time",
-            f"{report.timesteps} steps a sample, one sample every {report.period}, read-out after {report.latency_steps}",
-        ),
+        ("Time", f"{report.timesteps} steps a sample, one sample every {report.period} steps"),
+        ("Latency", f"{report.latency_steps} steps from first input to read-out"),
         ("Seed", str(report.seed)),
         ("Written", f"{written(report.created)} by {report.tool}"),
     ]

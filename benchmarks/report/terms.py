@@ -13,17 +13,17 @@ VERSIONS = {"ann": "ANN", "float": "float SNN", "int8": "chip"}
 TERMS: dict[str, list[tuple[str, str]]] = {
     "quality": [
         ("ANN, float, chip", "the conventional twin, the trained spiking network, and its integer program."),
-        ("MSE", "mean squared error over pixels in [−1, 1]; ± is the half width of the 95 % interval over images."),
         (
-            "FAD",
-            "Fréchet autoencoder distance: distance between the feature statistics of two image sets; lower is better.",
+            "MSE",
+            "mean squared error over pixels in [−1, 1]; ± half the width of the 95 % interval over images.",
         ),
-        ("Floor", "FAD between two halves of the real test images: what indistinguishable images would score."),
+        ("FAD", "Fréchet autoencoder distance between two image sets' features; lower is better."),
+        ("Floor", "FAD between two halves of the real test images: what perfect images would score."),
     ],
     "equivalence": [
         ("Neuron step", "one neuron in one time step; spikes are compared one neuron step at a time."),
         ("State", "a current, membrane or read-out value, compared as an integer."),
-        ("Agreement", "share of neuron steps in which the integer program and the float network spike alike."),
+        ("Agreement", "share of neuron steps in which integer program and float network spike alike."),
     ],
     "layers": [
         ("SOP", "synaptic operation: one spike arriving at one synapse, which adds one weight."),
@@ -32,7 +32,7 @@ TERMS: dict[str, list[tuple[str, str]]] = {
         ("Synapses", "into the layer; borders and zero weights excluded."),
     ],
     "scales": [
-        ("Scale chain", "how a float constant became an integer, and what that integer is worth in float units."),
+        ("Scale chain", "how a float constant became an integer, and what the integer is worth as a float."),
     ],
     "totals": [
         ("MAC", "multiply-accumulate: the operation that an ANN spends most of its energy on."),
@@ -43,6 +43,6 @@ TERMS: dict[str, list[tuple[str, str]]] = {
         ("Break-even rate", "mean spike rate at which the SNN would cost what the int8 ANN costs."),
     ],
     "fit": [
-        ("Core", "the chip's unit of neuron and synapse memory; the bound counts memory, it is no placement."),
+        ("Core", "the chip's unit of neuron and synapse memory; the bound counts memory, not places."),
     ],
 }

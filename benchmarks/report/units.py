@@ -11,7 +11,15 @@ _COUNT_PREFIXES = {0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 _UNIT_PREFIXES = {
     -18: "a", -15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G",
 }  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _EXACT_BELOW = 10**7  # above it a table column grows wider than its digits are worth; the JSON has them all
+
+
+def significant(value: float | Decimal, form: str = ".4g") -> str:
+    """Format a number, with a power of ten instead of the letter e: ``3.1×10⁻⁹``."""
+    mantissa, letter, exponent = f"{value:{form}}".partition("e")
+    mantissa = mantissa.rstrip(".").replace("-", "−")
+    return f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if letter else mantissa
 
 
 def engineering(value: float, prefixes: Mapping[int, str], digits: int = 3) -> tuple[str, str]:
@@ -29,9 +37,9 @@ def engineering(value: float, prefixes: Mapping[int, str], digits: int = 3) -> t
     magnitude = math.floor(math.log10(abs(rounded)))
     exponent = magnitude // 3 * 3
     if exponent not in prefixes:
-        return f"{value:.{digits - 1}e}", ""
+        return significant(value, f".{digits - 1}e"), ""
     decimals = max(digits - 1 - (magnitude - exponent), 0)
-    return f"{rounded / 10.0**exponent:.{decimals}f}", prefixes[exponent]
+    return significant(rounded / 10.0**exponent, f".{decimals}f"), prefixes[exponent]
 
 
 def count(value: int) -> str:
@@ -39,7 +47,7 @@ def count(value: int) -> str:
     if abs(value) < _EXACT_BELOW:
         return f"{value:,}"
     if abs(value) >= 10**21:
-        return f"{Decimal(value):.3e}"
+        return significant(Decimal(value), ".3e")
     return " ".join(engineering(float(value), _COUNT_PREFIXES, 4)).rstrip()
 
 
@@ -47,7 +55,7 @@ def amount(value: float) -> str:
     """A mean count: three significant digits or whole numbers, with a prefix from ten million on."""
     if abs(value) >= _EXACT_BELOW:
         return " ".join(engineering(value, _COUNT_PREFIXES, 4)).rstrip()
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         return f"{value:,.0f}"
     return short(value)
 
@@ -55,9 +63,9 @@ def amount(value: float) -> str:
 def short(value: float) -> str:
     """Three significant digits and a prefix, for labels in pictures."""
     if 0 < abs(value) < 1:
-        return f"{value:.3g}"
+        return significant(value, ".3g")
     mantissa, prefix = engineering(value, _COUNT_PREFIXES)
-    if "e" not in mantissa and "." in mantissa:
+    if "×" not in mantissa and "." in mantissa:
         mantissa = mantissa.rstrip("0").rstrip(".")
     return f"{mantissa} {prefix}".rstrip()
 
@@ -95,22 +103,17 @@ def signed_percent(value: float) -> str:
 
 def rate(value: float) -> str:
     """Spikes a neuron and time step."""
-    return "0" if value == 0 else f"{value:.3g}"
-
-
-def ratio(value: float) -> str:
-    """One quantity over another."""
-    return f"{value:.3g} ×" if abs(value) < 1e4 else f"{value:.2e} ×"
+    return "0" if value == 0 else significant(value, "#.3g")
 
 
 def plain(value: float | None) -> str:
     """A number without a unit, or that it was not measured."""
-    return MISSING if value is None else f"{value:.4g}"
+    return MISSING if value is None else significant(value)
 
 
 def with_interval(value: float, half_width: float) -> str:
     """A mean and the half width of its interval, to two digits of the latter."""
     if half_width == 0 or not 1e-6 < half_width < 1e6 or abs(value) > 1e6:
-        return f"{value:.4g} ± {half_width:.2g}"
+        return f"{significant(value)} ± {significant(half_width, '.2g')}"
     decimals = max(1 - math.floor(math.log10(half_width)), 0)
     return f"{value:.{decimals}f} ± {half_width:.{decimals}f}"

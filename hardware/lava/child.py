@@ -1,7 +1,8 @@
 """The child process that runs Lava: ``python -m spikewright.hardware.lava.child DIRECTORY``.
 
-It exits with 0 once every recording is complete. Whatever goes wrong ends it at once with a trace in its log: Lava
-alone would wait for ever on a process that has died. It does not stop Lava afterwards; the parent ends the group.
+It exits with 0 once every recording is complete. Whatever goes wrong ends it at once with a trace in its
+log: Lava alone would wait for ever on a process that has died. It does not stop Lava afterwards, which could
+hang as well; the parent ends the group.
 """
 
 from __future__ import annotations
@@ -48,18 +49,26 @@ def _watch(job: Job, running: threading.Event) -> None:
         if os.getppid() != job.parent:
             shutil.rmtree(job.directory, ignore_errors=True)
             os.killpg(0, signal.SIGTERM)
-        if not running.is_set():
-            continue
+        if running.is_set():
+            _leave_if_one_has_ended()
+
+
+def _leave_if_one_has_ended() -> None:
+    try:
         ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None and ended.si_code != os.CLD_EXITED:
-            hint = "; /dev/shm may be too small" if ended.si_status == signal.SIGBUS else ""
-            print(f"a Lava process was ended by {signal.Signals(ended.si_status).name}{hint}", file=sys.stderr)
-        if ended is not None:
-            _leave(1)
+    except ChildProcessError:  # none has been started yet
+        return
+    if ended is None:
+        return
+    if ended.si_code != os.CLD_EXITED:
+        hint = "; /dev/shm may be too small" if ended.si_status == signal.SIGBUS else ""
+        name = signal.Signals(ended.si_status).name
+        print(f"A process of Lava was ended by {name}{hint}.", file=sys.stderr)
+    _leave(1)
 
 
 def _reporting(target: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the body of Lava's processes so that an exception reaches the log; Lava itself keeps it to itself."""
+    """Wrap the body of Lava's processes so that an exception reaches the log; Lava keeps it to itself."""
 
     def run(*args: Any, **kwargs: Any) -> None:
         try:

@@ -1,6 +1,6 @@
 """Running a program on Lava, Intel's simulator, as an outside oracle of the integer semantics.
 
-Lava lives in a child process with a time limit: an exception inside one of its processes makes it wait for ever.
+Lava lives in a child process with a time limit: it may wait for ever when one of its processes has failed.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arithmetic import Ints
+from ...export.formats import Ints
 from ..program import Inputs, Program, check_inputs, validate
 from ..program_io import save_program
 from ..recording import Recording
@@ -26,8 +26,11 @@ from .compat import available
 from .group import Group
 from .job import Job, sweep_segments
 
+Rasters: TypeAlias = dict[str, NDArray[np.uint8]]
+
 TIME_LIMIT = 600.0
 LOG_LINES = 25
+PREFIX = "spikewright-lava-"
 #: What the path of a unix socket may hold, and what multiprocessing appends to the directory of its own.
 SOCKET_PATH, SOCKET_NAME = 107, 40
 
@@ -81,13 +84,13 @@ def run(
     if not possible:
         raise LavaUnavailable(reason)
     began = time.perf_counter()
-    states = tuple(
+    recorded = tuple(
         index
         for index, p in enumerate(program.populations)
         if p.readout or (detail == "states" and (keep is None or p.name in keep))
     )
-    with tempfile.TemporaryDirectory(prefix="spikewright-lava-", dir=_short_directory()) as directory:
-        job = Job(directory, os.getpid(), program.steps(inputs.samples), states)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=_short_directory()) as directory:
+        job = Job(directory, os.getpid(), program.steps(inputs.samples), recorded)
         rasters = _write(program, inputs, job)
         _execute(job, time_limit)
         spikes, currents, membranes = _read(program, job)
@@ -97,20 +100,19 @@ def run(
         return recording
     return replace(
         recording,
-        **{
-            quantity: {name: array for name, array in getattr(recording, quantity).items() if name in keep}
-            for quantity in ("spikes", "currents", "membranes")
-        },
+        spikes={name: raster for name, raster in recording.spikes.items() if name in keep},
+        currents={name: states for name, states in recording.currents.items() if name in keep},
+        membranes={name: states for name, states in recording.membranes.items() if name in keep},
     )
 
 
-def _write(program: Program, inputs: Inputs, job: Job) -> dict[str, NDArray[np.uint8]]:
+def _write(program: Program, inputs: Inputs, job: Job) -> Rasters:
     """Fill the job's directory; returns the sources' rasters in global time."""
     rasters = {}
     for index, source in enumerate(program.sources):
         raster = np.zeros((job.steps, source.size), np.uint8)
-        samples = raster[: inputs.samples * program.period].reshape(inputs.samples, program.period, source.size)
-        samples[:, : program.timesteps] = inputs.spikes[source.name]
+        windows = raster[: inputs.samples * program.period].reshape(inputs.samples, program.period, -1)
+        windows[:, : program.timesteps] = inputs.spikes[source.name]
         np.save(job.raster(index), raster)
         rasters[source.name] = raster
     for index, p in enumerate(program.populations):
@@ -151,7 +153,8 @@ def _command(job: Job) -> list[str]:
     return [sys.executable, "-m", f"{__package__}.child", job.directory]
 
 
-def _read(program: Program, job: Job) -> tuple[dict[str, NDArray[np.uint8]], dict[str, Ints], dict[str, Ints]]:
+def _read(program: Program, job: Job) -> tuple[Rasters, dict[str, Ints], dict[str, Ints]]:
+    """Spikes, u and v of the populations in global time."""
     spikes, currents, membranes = {}, {}, {}
     for index, p in enumerate(program.populations):
         spikes_path, u_path, v_path = job.records(index)
@@ -168,5 +171,5 @@ def _tail(log: Path) -> str:
 
 def _short_directory() -> str | None:
     """Where job directories go: multiprocessing opens sockets in them, whose paths must be short."""
-    usual: Any = tempfile.gettempdir()
-    return None if len(usual) + len("/spikewright-lava-12345678") + SOCKET_NAME <= SOCKET_PATH else "/tmp"
+    length = len(tempfile.gettempdir()) + len(f"/{PREFIX}12345678") + SOCKET_NAME
+    return None if length <= SOCKET_PATH else "/tmp"

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 POLL = 0.02
-#: Seconds between asking a group to end and killing it; multiprocessing's resource tracker cleans up meanwhile.
+#: Seconds between asking a group to end and killing it; multiprocessing cleans up shared memory meanwhile.
 GRACE = 3.0
 
 

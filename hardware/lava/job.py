@@ -1,4 +1,4 @@
-"""What the parent and the child that runs Lava hand each other: a directory of ``.npy`` files and a header."""
+"""What the parent and the child that runs Lava hand each other: a directory of arrays and a header."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ class Job:
 
     def records(self, population: int) -> tuple[Path, Path, Path]:
         """Recorded spikes (uint8), u and v (int32) in global time: (steps, neurons)."""
-        return self.path(f"spikes-{population}.npy"), self.path(f"u-{population}.npy"), self.path(f"v-{population}.npy")
+        spikes, u, v = (self.path(f"{quantity}-{population}.npy") for quantity in ("spikes", "u", "v"))
+        return spikes, u, v
 
     def save(self) -> None:
         """Write the header."""
@@ -68,7 +69,7 @@ class Job:
 
 
 def segment_prefix(leader: int) -> str:
-    """What the names of all shared memory segments of a run begin with, so that they can be swept up after a kill.
+    """What the names of a run's shared memory segments begin with, so that a kill leaves none behind.
 
     Parameters
     ----------

@@ -24,17 +24,17 @@ from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAc
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 
-from ...export import linear
-from .. import arithmetic as hw
+from ...export import formats, linear
+from ..arithmetic import synaptic_sum
 from ..program import Population, Program, SynapseGroup
 from . import processes
 from .job import Job
 
-#: Lava's convolution counts in bytes: a side (padding included), channel count or group count above raises or wraps.
+#: Lava's convolution counts in int8: a side (padding included) or number of channels above raises or wraps.
 CONV_SIDE = 127
 #: Lava's convolution, alone among its synapses, wraps its sums at 24 bits.
 CONV_SUM = 1 << 23
-#: Messages that a channel holds. Lava's 64 fill a container's shared memory; no channel ever holds more than three.
+#: Messages that a channel holds; none ever holds more than three. Lava's 64 fill a container's shared memory.
 CHANNEL_MESSAGES = 8
 
 
@@ -52,7 +52,7 @@ class Network:
     def __init__(self, program: Program, job: Job) -> None:
         self.program = program
         self.job = job
-        # Which model computes a process. Told outright, for Lava's own search executes every file beside the process.
+        # Which model computes which process. Lava's own search would execute every file beside a process.
         self.models: dict[Any, type] = {}
         self.root: Any = None
         ports: dict[str, Any] = {}
@@ -123,32 +123,36 @@ class Network:
         if isinstance(map_, linear.Conv2d) and not group.delay and conv_is_exact(map_, group.exponent):
             self._convolution(map_, group.exponent, spikes, target)
             return
-        weight_settings = {"weight_exp": group.exponent, "num_weight_bits": hw.WEIGHT_BITS, "sign_mode": SignMode.MIXED}
+        settings = {
+            "weight_exp": group.exponent,
+            "num_weight_bits": formats.WEIGHT_BITS,
+            "sign_mode": SignMode.MIXED,
+            "num_message_bits": 0,
+        }
+        stored: Any
         synapses: Any
         if isinstance(map_, linear.Dense) and not group.delay:
-            stored = hw.MIXED_SIGN_FACTOR * map_.weight.astype(np.int32)
-            synapses = Dense(weights=stored, num_message_bits=0, **weight_settings)
+            stored = formats.MIXED_SIGN_FACTOR * map_.weight.astype(np.int32)
+            synapses = Dense(weights=stored, **settings)
             self.models[synapses] = PyDenseModelBitAcc
         else:
-            stored = hw.MIXED_SIGN_FACTOR * linear.unroll(map_).astype(np.int32)
+            stored = formats.MIXED_SIGN_FACTOR * linear.unroll(map_).astype(np.int32)
             if group.delay:
                 delays = stored.astype(np.int64)
                 delays.data[:] = group.delay
-                synapses = DelaySparse(
-                    weights=stored, delays=delays, max_delay=group.delay, num_message_bits=0, **weight_settings
-                )
+                synapses = DelaySparse(weights=stored, delays=delays, max_delay=group.delay, **settings)
                 self.models[synapses] = PyDelaySparseModelBitAcc
             else:
-                synapses = Sparse(weights=stored, num_message_bits=0, **weight_settings)
+                synapses = Sparse(weights=stored, **settings)
                 self.models[synapses] = PySparseModelBitAcc
         spikes.connect(synapses.s_in)
         synapses.a_out.connect(target)
 
     def _convolution(self, map_: linear.Conv2d, exponent: int, spikes: Any, target: Any) -> None:
         # Lava convolves (flipped), in (width, height, channels), and leaves the exponent to the kernel.
-        flipped = map_.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).astype(np.int32)
+        flipped = map_.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).astype(np.int64)
         conv = Conv(
-            weight=hw.shift_weights(hw.MIXED_SIGN_FACTOR * flipped, exponent),
+            weight=synaptic_sum(flipped, exponent),
             input_shape=map_.input_shape[::-1],
             stride=map_.stride[::-1],
             padding=map_.padding[::-1],
@@ -174,5 +178,4 @@ def conv_is_exact(map_: linear.Conv2d, exponent: int) -> bool:
         *map_.stride,
     )
     magnitude = np.abs(map_.weight.astype(np.int64)).sum((1, 2, 3)).max(initial=0)
-    largest = hw.shift_weights(hw.MIXED_SIGN_FACTOR * magnitude, exponent)
-    return max(sides) <= CONV_SIDE and int(largest) < CONV_SUM
+    return max(sides) <= CONV_SIDE and int(synaptic_sum(magnitude, exponent)) < CONV_SUM

@@ -1,7 +1,8 @@
 """Lava processes of our own: raster sources, recorders, and the host that writes biases.
 
-All of them read and write ``.npy`` files: Lava's own ring buffers hand variables over element by element, which takes
-minutes for thousands of neurons. Import after :func:`spikewright.hardware.lava.compat.prepare`.
+All of them read and write ``.npy`` files: Lava's own ring buffers hand variables over element by element,
+which takes minutes for thousands of neurons. Import after
+:func:`spikewright.hardware.lava.compat.prepare`.
 """
 
 # Lava carries no types.
@@ -51,8 +52,8 @@ class RasterSourceModel(PyLoihiProcessModel):
 class SpikeRecorder(AbstractProcess):
     """Writes the spikes of step t to row t - 1 of an existing file (steps, neurons).
 
-    Lava compiles only what hangs together, and populations need not; ``before`` and ``after`` join the recorders in a
-    chain on which nothing is ever sent.
+    Lava compiles only what hangs together, and populations need not; ``before`` and ``after`` join the
+    recorders in a chain on which nothing is ever sent.
     """
 
     def __init__(self, neurons: int, spikes: Path, **files: str) -> None:
@@ -122,7 +123,7 @@ class BiasWriter(AbstractProcess):
     """
 
     def __init__(self, neurons: int, mantissa: Path, exponent: Path, start: int, period: int) -> None:
-        super().__init__(mantissas=str(mantissa), exponents=str(exponent), start=start, period=period)
+        super().__init__(mantissas=str(mantissa), exponents=str(exponent), first=start, period=period)
         self.mantissa = RefPort(shape=(neurons,))
         self.exponent = RefPort(shape=(neurons,))
 
@@ -140,17 +141,17 @@ class BiasWriterModel(PyLoihiProcessModel):
         super().__init__(proc_params)
         self.mantissas = np.load(proc_params["mantissas"], mmap_mode="r")
         self.exponents = np.load(proc_params["exponents"], mmap_mode="r")
-        self.start = proc_params["start"]
+        self.first = proc_params["first"]
         self.period = proc_params["period"]
 
     def post_guard(self) -> bool:
         """At each sample boundary of the population."""
-        sample, step = divmod(self.time_step - self.start, self.period)
-        return step == 0 and 0 <= sample < len(self.mantissas)
+        sample, step = divmod(self.time_step - self.first, self.period)
+        return bool(step == 0 and 0 <= sample < len(self.mantissas))
 
     def run_post_mgmt(self) -> None:
-        """Write one sample's bias and wait until it has arrived, or the next step might still see the old one."""
-        sample = (self.time_step - self.start) // self.period
+        """Write one sample's bias and wait for its arrival, or the next step might still see the old one."""
+        sample = (self.time_step - self.first) // self.period
         for port, values in ((self.mantissa, self.mantissas), (self.exponent, self.exponents)):
             port.write(values[sample])
             port.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from spikewright.benchmarks.report.pictures import Pictures
 from spikewright.benchmarks.report.schema import Report
 
@@ -24,6 +25,11 @@ STACK: list[tuple[str, list[int], float]] = [
 TIMESTEPS = 8
 
 
+def scale(quantity: str, value: float, integer: int, back: float, error: float) -> dict[str, Any]:
+    numbers = {"float_value": value, "integer_value": integer, "back": back, "error_percent": error}
+    return {"quantity": quantity} | numbers
+
+
 def layer(name: str, shape: list[int], rate: float, index: int) -> dict[str, Any]:
     neurons = int(np.prod(shape))
     synapses = neurons * 9 * max(shape[0] // 2, 1)
@@ -40,11 +46,11 @@ def layer(name: str, shape: list[int], rate: float, index: int) -> dict[str, Any
         "start": index + 1,
         "overhead_spikes": 3 * index,
         "scales": [
-            {"quantity": "weight scale", "float_value": 0.00713, "integer_value": 7, "back": 0.00709, "error_percent": -0.56},
-            {"quantity": "threshold", "float_value": 0.2, "integer_value": 1795, "back": 0.20001, "error_percent": 0.005},
-            {"quantity": "decay", "float_value": 0.25, "integer_value": 3072, "back": 0.25, "error_percent": 0.0},
+            scale("weight scale", 0.00713, 7, 0.00709, -0.56),
+            scale("threshold", 0.2, 1795, 0.20001, 0.005),
+            scale("decay", 0.25, 3072, 0.25, 0.0),
         ],
-    }  # fmt: skip
+    }
 
 
 def backend(**changes: Any) -> dict[str, Any]:
@@ -80,11 +86,19 @@ NORSE_NOT_RUN: dict[str, Any] = {
     "readout_max_error": None,
 }
 FIRST_DIFFERENCE = {
-    "quantity": "spikes", "population": "decoder.1", "sample": 3, "timestep": 5, "neuron": 417, "left": 1, "right": 0,
-}  # fmt: skip
+    "quantity": "spikes",
+    "population": "decoder.1",
+    "sample": 3,
+    "timestep": 5,
+    "neuron": 417,
+    "left": 1,
+    "right": 0,
+}
 
 
-def energy_row(title: str, chip: float, host: float, ann: float, int8: float | None, even: float | None) -> dict[str, Any]:
+def energy_row(
+    title: str, chip: float, host: float, ann: float, int8: float | None, even: float | None
+) -> dict[str, Any]:
     return {
         "title": title,
         "snn_joule": chip + host,
@@ -95,15 +109,26 @@ def energy_row(title: str, chip: float, host: float, ann: float, int8: float | N
         "break_even_rate": even,
         "parts": {"synaptic operations": 0.7 * chip, "neuron updates": 0.3 * chip, "host": host},
         "assumptions": ["First layer counted as multiply-accumulates.", "No static power."],
-        "sources": ["M. Horowitz, ISSCC 2014, doi:10.1109/ISSCC.2014.6757323", "https://example.org/loihi-figures"],
+        "sources": [
+            "M. Horowitz, ISSCC 2014, doi:10.1109/ISSCC.2014.6757323",
+            "https://example.org/loihi-figures",
+        ],
     }
 
 
 def report_data() -> dict[str, Any]:
     """A report's JSON: int8 on a Loihi 2, Lava and norse both run and equal."""
     layers = [layer(name, shape, rate, index) for index, (name, shape, rate) in enumerate(STACK)]
-    sums = {key: sum(row[key] for row in layers) for key in ("neurons", "synapses", "spikes", "sops", "neuron_updates")}
-    quality = {"reconstruction_mse": 0.0312, "reconstruction_mse_ci95": 0.0007, "fad_reconstruction": 4.21, "fad_samples": 9.87}
+    sums = {
+        key: sum(row[key] for row in layers)
+        for key in ("neurons", "synapses", "spikes", "sops", "neuron_updates")
+    }
+    quality = {
+        "reconstruction_mse": 0.0312,
+        "reconstruction_mse_ci95": 0.0007,
+        "fad_reconstruction": 4.21,
+        "fad_samples": 9.87,
+    }
     return {
         "format": "spikewright-report",
         "version": 1,
@@ -125,21 +150,35 @@ def report_data() -> dict[str, Any]:
             "quantise": {"bits": 8, "calibration": "256 training images"},
         },
         "answers": {
-            "same": {"status": "yes", "text": "All 1,245,184 neuron steps agree with Lava; error against float +0.42 %."},
+            "same": {"status": "yes", "text": "All 1,245,184 neuron steps agree with Lava; error +0.42 %."},
             "fits": {"status": "yes", "text": "5 of 128 cores at least; synapse memory binds."},
-            "cost": {"status": "no", "text": "1.2 to 3.1 times the int8 ANN's energy, by model; 0.4 times the fp32 ANN's."},
+            "cost": {
+                "status": "no",
+                "text": "0.6 to 28 times the int8 ANN's energy, depending on the model.",
+            },
         },
-        "samples": {"quality": 10_000, "generated": 10_000, "counted": 1_000, "norse": 64, "reference": 16, "lava": 4},
+        "samples": {
+            "quality": 10_000,
+            "generated": 10_000,
+            "counted": 1_000,
+            "norse": 64,
+            "reference": 16,
+            "lava": 4,
+        },
         "quality": {
             "ann": quality | {"reconstruction_mse": 0.0268, "fad_reconstruction": 3.02, "fad_samples": 7.75},
             "float": quality,
-            "int8": quality | {"reconstruction_mse": 0.03133, "fad_reconstruction": 4.28, "fad_samples": 9.91},
+            "int8": quality
+            | {"reconstruction_mse": 0.03133, "fad_reconstruction": 4.28, "fad_samples": 9.91},
             "gap_percent": 0.42,
             "within_one_percent": True,
             "fad_floor": 0.31,
             "fad_trace": 52.7,
         },
-        "fidelity": {"available": False, "reason": "torch-fidelity is not installed; pip install spikewright[fidelity]"},
+        "fidelity": {
+            "available": False,
+            "reason": "torch-fidelity is not installed; pip install spikewright[fidelity]",
+        },
         "equivalence": {
             "norse": {
                 "ran": True,
@@ -154,13 +193,19 @@ def report_data() -> dict[str, Any]:
             "reference": backend(seconds=41.0),
             "lava": backend(seconds=96.2),
             "quantisation": [
-                {"name": name, "agreement": 0.9991 - 0.0011 * i, "rate_float": rate, "rate_int8": rate * (1 - 0.004 * i)}
+                {
+                    "name": name,
+                    "agreement": 0.9991 - 0.0011 * i,
+                    "rate_float": rate,
+                    "rate_int8": rate * (1 - 0.004 * i),
+                }
                 for i, (name, _, rate) in enumerate(STACK[:-1])
             ],
             "first_layer_below_99_percent": "decoder.3",
         },
         "layers": layers,
-        "totals": sums | {"parameters": 59_393, "host_macs": 2_048, "overhead_spikes": 165, "sops_per_mac": 0.87},
+        "totals": sums
+        | {"parameters": 59_393, "host_macs": 2_048, "overhead_spikes": 165, "sops_per_mac": 0.87},
         "baseline": {
             "name": "ESVAE-S twin",
             "macs": 1_392_640,
@@ -190,7 +235,13 @@ def report_data() -> dict[str, Any]:
                     "detail": "1,152 inputs a neuron; 1,024 can be addressed from a core.",
                     "remedy": "Halve the channels of decoder.2, or cut the layer in two.",
                 },
-                {"severity": "note", "node": "readout", "rule": "graded output", "detail": "Read as membrane.", "remedy": ""},
+                {
+                    "severity": "note",
+                    "node": "readout",
+                    "rule": "graded output",
+                    "detail": "Read as membrane.",
+                    "remedy": "",
+                },
             ],
         },
         "timing": {
@@ -199,7 +250,7 @@ def report_data() -> dict[str, Any]:
             "lava_seconds_per_sample": 24.05,
         },
         "files": {"report": "report.json", "program": "esvae_s.program.npz", "graph": "esvae_s.int8.nir"},
-    }  # fmt: skip
+    }
 
 
 def make_report(**changes: Any) -> Report:
@@ -224,17 +275,21 @@ def blob_images(count: int, channels: int, height: int, width: int, noise: float
             cy, cx = height * rng.uniform(0.3, 0.7), width * rng.uniform(0.3, 0.7)
             spread = 0.04 * height * width
             images[k, c] = 2 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / spread) - 1
-    return np.clip(images + noise * np.random.default_rng(seed + 1).normal(size=images.shape), -1, 1).astype(np.float32)
+    return np.clip(images + noise * np.random.default_rng(seed + 1).normal(size=images.shape), -1, 1).astype(
+        np.float32
+    )
 
 
 def make_pictures(count: int = 8, channels: int = 1, height: int = 32, width: int = 32) -> Pictures:
     """Pictures whose versions differ by noise only."""
+
     def versions(seed: int) -> dict[str, Any]:
         noise = {"ann": 0.05, "float": 0.1, "int8": 0.12}
         return {key: blob_images(count, channels, height, width, level, seed) for key, level in noise.items()}
 
     rng = np.random.default_rng(3)
     rasters = {
-        name: (rng.random((TIMESTEPS, int(np.prod(shape)))) < rate).astype(np.uint8) for name, shape, rate in STACK[:-1]
+        name: (rng.random((TIMESTEPS, int(np.prod(shape)))) < rate).astype(np.uint8)
+        for name, shape, rate in STACK[:-1]
     }
     return Pictures(blob_images(count, channels, height, width), versions(0), versions(20), rasters)

@@ -1,0 +1,93 @@
+# Everything runs from a virtual environment of the checkout; the first target that needs it sets it up.
+
+MODEL ?= esvae
+DATASET ?= digits
+VENV ?= .venv
+BIN = $(VENV)/bin
+BUILD = build/$(MODEL)-$(DATASET)
+
+# Any installed Python 3.11 to 3.13 that really starts (a version manager's placeholder does not).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+OPTIONS = --model $(MODEL) --dataset $(DATASET) $(if $(BITS),--bits $(BITS)) $(if $(STEPS),--steps $(STEPS)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(CHIP),--chip $(CHIP))
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
+# The CPU build of torch is a tenth of the default one. TORCH_INDEX= (empty) takes the default.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help export-loihi train report verify doctor benchmark test test-slow lint format clean distclean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@echo
+	@echo "Variables: MODEL=esvae DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
+	@echo "           BITS=2..8 STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
+
+export-loihi: $(VENV)/.runtime  ## The whole job: weights, NIR, int8, program, Lava check, energy report
+	@$(BIN)/spikewright deploy $(OPTIONS)
+
+train: $(VENV)/.runtime  ## Train a recipe's networks anew, into build/<model>-<dataset>/train
+	@$(BIN)/spikewright train --model $(MODEL) --dataset $(DATASET) $(if $(STEPS),--steps $(STEPS))
+
+verify: $(VENV)/.runtime  ## Repeat the checks of a build: norse, reference, Lava
+	@$(BIN)/spikewright verify $(BUILD)
+
+report: $(VENV)/.runtime  ## Write the report of a build again
+	@$(BIN)/spikewright report $(BUILD)
+
+doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
+	@$(BIN)/spikewright doctor
+
+benchmark: $(VENV)/.runtime  ## Speed of the emulator beside Lava and snnTorch, in one run
+	@$(BIN)/python -m spikewright.benchmarks.speed
+
+test: $(VENV)/.test  ## The test suite
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.test  ## The long tests
+	$(BIN)/python -m pytest -n 2 -m slow
+
+# mypy sees the rooms where their import name says they are.
+lint: $(VENV)/.lint  ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@rm -rf build/types && mkdir -p build/types/spikewright
+	@for room in models export hardware benchmarks; do ln -s ../../../$$room build/types/spikewright/$$room; done
+	@for part in spikewright/*; do ln -s ../../../$$part build/types/spikewright/$$(basename $$part); done
+	MYPYPATH=build/types $(BIN)/mypy -p spikewright
+
+format: $(VENV)/.lint  ## Format the code
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+clean:  ## Remove builds and caches
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## Remove the virtual environment as well
+	rm -rf $(VENV)
+
+$(VENV)/.python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version) (once; a few minutes)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# lava-nc 0.10.0 declares Python 3.10 only but runs on 3.11 to 3.13, so it goes in without its declared requirements;
+# where that fails everything but the Lava check works, and says so.
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
+	@test -z "$(TORCH_INDEX)" || $(PIP) --retries 0 --timeout 15 --index-url "$(TORCH_INDEX)" "$(TORCH)" >/dev/null 2>&1 || true
+	@$(PIP) "$(TORCH)"
+	@$(PIP) -c constraints.txt -e ".[norse,lava,onnxruntime]"
+	@$(PIP) --no-deps --ignore-requires-python lava-nc==0.10.0 || echo "warning: lava-nc could not be installed; the Lava check will not run"
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.runtime
+	@$(PIP) -c constraints.txt -e ".[test]"
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.runtime
+	@$(PIP) -c constraints.txt -e ".[test,lint]"
+	@touch $@

@@ -1,0 +1,190 @@
+"""The report as Markdown, for a repository or a pull request: the page's content in compact form."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Collection, Iterable
+
+from . import tables
+from .checks import checks
+from .figures import CAPTIONS
+from .names import printable
+from .schema import EnergyRow, Report, Verdict
+from .tables import Table
+from .terms import QUESTIONS, TERMS
+from .units import count, joule, plain, rate
+
+PICTURE_FOLDER = "pictures"
+_STATUS = {"yes": "**Yes**", "no": "**No**", "unknown": "*Unknown*"}
+
+
+def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS)) -> str:
+    """Render the report as GitHub-flavoured Markdown.
+
+    Parameters
+    ----------
+    pictures : collection of str
+        Names of the pictures in the folder ``pictures`` beside the file; others are not linked.
+    """
+    sections = [
+        _head(report),
+        _quality(report),
+        _section("Pictures", *_pictures(report, pictures, "reconstructions", "generated", "rasters")),
+        _equivalence(report, pictures),
+        _section(
+            "Layers",
+            tables.counted_note(report),
+            _table(tables.layers(report)),
+            _terms("layers"),
+            *_pictures(report, pictures, "layers"),
+        ),
+        _scales(report),
+        _section("Totals next to the ANN", _table(tables.totals(report)), _terms("totals"), _nodes(report)),
+        _energy(report, pictures),
+        _fit(report),
+        _section("Timing", _table(tables.timing(report.timing))),
+        _section("Files", _pairs(("Role", "File"), report.files.items())),
+        _section("Recipe", _pairs(("Setting", "Value"), tables.recipe(report.recipe))),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def escape(text: str) -> str:
+    """Show a user's text as it is: neither HTML nor Markdown nor a table's border."""
+    text = html.escape(printable(text), quote=False)
+    text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)  # within a word an underscore is only itself
+
+
+def _head(report: Report) -> str:
+    lines = "\n".join(f"- {label}: {escape(value)}" for label, value in tables.facts(report))
+    note = f"> On the data set: {escape(report.dataset_note)}" if report.dataset_note else ""
+    title = f"# {escape(report.model)} on {escape(report.chip)}: deployment report"
+    parts = (title, lines, note, _answers(report))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _answers(report: Report) -> str:
+    rows = []
+    for key, question in QUESTIONS.items():
+        verdict: Verdict = getattr(report.answers, key)
+        rows.append(_row((question, _STATUS[verdict.status], escape(verdict.text))))
+    return "\n".join([_row(("Question", "Answer", "Figures")), _row(["---"] * 3), *rows])
+
+
+def _quality(report: Report) -> str:
+    note = escape(tables.quality_note(report))
+    trace = report.quality.fad_trace
+    real = "" if trace is None else f"Trace of the real images' feature covariance: {plain(trace)}."
+    samples = report.samples
+    return _section(
+        "Quality",
+        _table(tables.quality(report)),
+        f"**Note: {note}**" if tables.exceeds_limit(report) else note,
+        f"Over {count(samples.quality)} test images and {count(samples.generated)} generated images. "
+        + escape(report.dataset_note),
+        escape(tables.fidelity_note(report.fidelity)),
+        real,
+        _terms("quality"),
+    )
+
+
+def _equivalence(report: Report, pictures: Collection[str]) -> str:
+    blocks = []
+    for check in checks(report):
+        facts = "; ".join(f"{label.lower()}: {escape(value)}" for label, value in check.facts)
+        body = f"{facts}." if facts else "Nothing was compared."
+        blocks.append(f"- **{check.name}** ({check.compares}): **{escape(check.headline)}**\n  {body}")
+    first = report.equivalence.first_layer_below_99_percent
+    rows = report.equivalence.quantisation
+    return _section(
+        "Equivalence",
+        "\n".join(blocks),
+        f"Integer program against float, first layer below 99 % agreement: {escape(first or 'none')}.",
+        _table(tables.agreement(report)) if rows else "Agreement was not measured.",
+        *_pictures(report, pictures, "agreement"),
+        _terms("equivalence"),
+    )
+
+
+def _scales(report: Report) -> str:
+    blocks = [_terms("scales")]
+    for layer in report.layers:
+        blocks.append(
+            f"**{escape(layer.name)}**: {tables.layer_summary(layer)}. {tables.layer_extras(layer)}"
+        )
+        if layer.scales:
+            blocks.append(_table(tables.scales(layer.scales)))
+    return _section("Scale chains", *blocks)
+
+
+def _nodes(report: Report) -> str:
+    nodes = report.baseline.nodes
+    return f"Counted nodes of the ANN:\n\n{_table(tables.baseline_nodes(report.baseline))}" if nodes else ""
+
+
+def _energy(report: Report, pictures: Collection[str]) -> str:
+    if not report.energy:
+        return _section("Energy", "No energy model was applied.")
+    return _section(
+        "Energy",
+        "Estimates for one sample from counted operations; nothing here was measured with a meter. "
+        f"Mean spike rate in this run: {rate(tables.mean_rate(report.layers))}.",
+        _table(tables.energy(report.energy)),
+        _terms("energy"),
+        *_pictures(report, pictures, "energy"),
+        *(_model(row) for row in report.energy.values()),
+    )
+
+
+def _model(row: EnergyRow) -> str:
+    lists = [
+        f"{title}:\n\n" + ("\n".join(f"- {escape(line)}" for line in lines) or "- none recorded")
+        for title, lines in (("Assumptions", row.assumptions), ("Sources", row.sources))
+    ]
+    host = f"Host: {joule(row.host_joule)}, {tables.host_share(row)} of the SNN's energy."
+    return "\n\n".join([f"### {escape(row.title)}", host, _table(tables.energy_parts(row)), *lists])
+
+
+def _fit(report: Report) -> str:
+    findings = Table(
+        ("Severity", "Node", "Rule", "Finding", "Remedy"),
+        [(f.severity, f.node, f.rule, f.detail, f.remedy or tables.DASH) for f in report.fit.findings],
+        labels=5,
+    )
+    listed = _table(findings) if findings.rows else "The checks found nothing to report."
+    return _section("Fit", _table(tables.fit(report.fit)), _terms("fit"), listed)
+
+
+def _section(title: str, *blocks: str) -> str:
+    body = [block for block in blocks if block.strip()]
+    return "\n\n".join([f"## {title}", *body]) if body else ""
+
+
+def _table(table: Table) -> str:
+    rule = ["---" if index < table.labels else "---:" for index in range(len(table.head))]
+    rows = [_row(escape(cell) for cell in row) for row in table.rows]
+    return "\n".join([_row(escape(title) for title in table.head), _row(rule), *rows])
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _pairs(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
+    listed = list(rows)
+    return _table(Table(head, listed, labels=2)) if listed else "None recorded."
+
+
+def _terms(section: str) -> str:
+    return "\n".join(f"- *{term}*: {meaning}" for term, meaning in TERMS[section])
+
+
+def _pictures(report: Report, pictures: Collection[str], *names: str) -> list[str]:
+    note = f" {escape(report.dataset_note)}" if report.dataset_note else ""
+    return [
+        f"![{CAPTIONS[name]}]({PICTURE_FOLDER}/{name}.png)\n\n{CAPTIONS[name]}{note}"
+        for name in names
+        if name in pictures
+    ]

@@ -1,0 +1,44 @@
+"""The report as one HTML file: pictures inside, no scripts, nothing fetched."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+
+from . import tables, units
+from .checks import checks
+from .figures import Drawing
+from .names import printable
+from .schema import Report
+from .terms import QUESTIONS, TERMS
+
+TEMPLATE = "page.html.j2"
+
+
+def render_page(report: Report, drawings: Mapping[str, Drawing]) -> str:
+    """Render the page.
+
+    Parameters
+    ----------
+    drawings : mapping of str to Drawing
+        Pictures by name, embedded as they are; one that is missing leaves no gap.
+    """
+    # Everything is escaped by default; the template marks nothing as safe.
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["base64"] = lambda png: base64.b64encode(png).decode("ascii")
+    environment.filters["printable"] = printable
+    template = environment.from_string(files(__package__).joinpath(TEMPLATE).read_text("utf-8"))
+    return template.render(
+        report=report,
+        drawings=drawings,
+        answers=[(question, getattr(report.answers, key)) for key, question in QUESTIONS.items()],
+        checks=checks(report),
+        terms=TERMS,
+        tables=tables,
+        units=units,
+    )

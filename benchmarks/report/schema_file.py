@@ -1,0 +1,36 @@
+"""The JSON Schema of ``report.json``: run this module to rewrite ``schema.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from .schema import Report
+
+SCHEMA_PATH = Path(__file__).with_name("schema.json")
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class _AllRequired(GenerateJsonSchema):
+    """Fields with a default are written too, so a reader may count on them."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return True
+
+
+def json_schema() -> dict[str, Any]:
+    """Describe a written report, by the names that stand in the file."""
+    schema = Report.model_json_schema(by_alias=True, schema_generator=_AllRequired, mode="serialization")
+    return {"$schema": DIALECT, **schema}
+
+
+def schema_text() -> str:
+    """Content of ``schema.json``."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA_PATH.write_text(schema_text(), "utf-8")

@@ -1,0 +1,81 @@
+"""The report in a terminal: the three answers, the figures behind them, and where the rest is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from . import tables
+from .checks import Outcome, checks
+from .names import printable
+from .schema import Report
+from .terms import QUESTIONS
+from .units import plain
+
+_ANSWER_STYLE = {"yes": "bold green", "no": "bold red", "unknown": "bold yellow"}
+_CHECK_STYLE: dict[Outcome, str] = {
+    "equal": "green", "rounding": "green", "differs": "bold red", "no verdict": "yellow", "not run": "yellow",
+}  # fmt: skip
+
+
+def print_summary(report: Report, path: Path, console: Console) -> None:
+    """Print the answers, quality and energies, and the report's path; legible from 80 columns on."""
+    bits = f"{report.weight_bits}-bit weights, {report.timesteps} time steps"
+    heading = printable(f"{report.model} on {report.chip}: {report.dataset}, {bits}")
+    console.print(Text(heading, style="bold"))
+    console.print(_answers(report))
+    console.print(_checks(report))
+    console.print(_quality(report))
+    console.print(Text(tables.quality_note(report), style="bold red" if tables.exceeds_limit(report) else ""))
+    if report.dataset_note:
+        console.print(Text(printable(report.dataset_note), style="italic"))
+    if report.energy:
+        console.print(_energy(report))
+    # Unwrapped, so that the path can be copied whole.
+    console.print(Text.assemble("Report: ", (str(path), "bold")), soft_wrap=True)
+
+
+def _answers(report: Report) -> Table:
+    grid = _grid("Question", "Answer", "Figures")
+    for key, question in QUESTIONS.items():
+        verdict = getattr(report.answers, key)
+        answer = Text(verdict.status, style=_ANSWER_STYLE[verdict.status])
+        grid.add_row(question, answer, Text(printable(verdict.text)))
+    return grid
+
+
+def _checks(report: Report) -> Table:
+    grid = _grid("Checked against", "Result")
+    for check in checks(report):
+        grid.add_row(check.name, Text(printable(check.headline), style=_CHECK_STYLE[check.outcome]))
+    return grid
+
+
+def _quality(report: Report) -> Table:
+    data = report.quality
+    grid = _grid("Quality", numbers=("MSE", "FAD rec.", "FAD samples"))
+    for row in tables.quality(report).rows[:3]:
+        grid.add_row(*row)
+    floor = plain(data.fad_floor)
+    grid.add_row("floor", tables.DASH, floor, floor)
+    return grid
+
+
+def _energy(report: Report) -> Table:
+    grid = _grid("Energy of a sample", numbers=("SNN", "host", "ANN fp32", "ANN int8", "break-even"))
+    for title, snn, host, fp32, int8, *_, even in tables.energy(report.energy).rows:
+        grid.add_row(Text(printable(title)), snn, host, fp32, int8, even)
+    return grid
+
+
+def _grid(*texts: str, numbers: tuple[str, ...] = ()) -> Table:
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for title in texts:
+        grid.add_column(title, no_wrap=title == "Answer", overflow="fold")
+    for title in numbers:
+        grid.add_column(title, justify="right", no_wrap=True)
+    return grid

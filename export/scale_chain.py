@@ -1,0 +1,84 @@
+"""From each float to its integer and back: the constants of a layer, with the error that rounding made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .formats import ALIGNMENT_SHIFT, DECAY_ONE, bias_value, weight_unit
+from .graph import LIF, Graph, IntegerNeuron, Synapses
+from .linear import expand_channels
+
+
+@dataclass(frozen=True)
+class Link:
+    """One constant: its float, the integer that stands for it, and that integer back in float units.
+
+    Where a layer has many (thresholds, weights, biases) it is the one that rounding moved most.
+    """
+
+    quantity: str
+    float_value: float
+    integer_value: int
+    back: float
+
+    @property
+    def error_percent(self) -> float:
+        """Deviation of the integer from the float, in per cent of the float."""
+        if self.float_value == 0:
+            return 0.0 if self.back == 0 else float("inf")
+        return 100 * (self.back / self.float_value - 1)
+
+
+def scale_chain(integer: Graph, original: Graph | None = None) -> dict[str, list[Link]]:
+    """Constants of each population.
+
+    Parameters
+    ----------
+    integer : Graph
+        At the integer level.
+    original : Graph, optional
+        The float graph it came from; without it weights and biases are left out.
+    """
+    chains: dict[str, list[Link]] = {}
+    for name in integer.select(IntegerNeuron):
+        node = integer.nodes[name]
+        assert isinstance(node, IntegerNeuron)
+        beta = node.origin.beta
+        links = [Link("membrane decay", 1 - beta, node.membrane_decay, node.membrane_decay / DECAY_ONE)]
+        if isinstance(node.origin, LIF):
+            theta = np.broadcast_to(node.origin.threshold.astype(np.float64), (prod(node.shape),))
+            back = (node.threshold << ALIGNMENT_SHIFT) / node.scale
+            links.append(_worst("threshold", theta, node.threshold, back))
+        for s in integer.sources(name):
+            before = integer.nodes[s]
+            source = None if original is None else original.nodes.get(s)
+            if isinstance(before, Synapses) and before.exponent is not None and isinstance(source, Synapses):
+                links += _synapses(node, before, source)
+        chains[name] = links
+    return chains
+
+
+def _synapses(node: IntegerNeuron, quantised: Synapses, source: Synapses) -> list[Link]:
+    assert quantised.exponent is not None
+    map_ = quantised.map
+    by_channel = node.scale.reshape(map_.channels, -1)[:, 0] / weight_unit(quantised.exponent)
+    shape = [1] * map_.weight.ndim
+    shape[map_.channel_axis] = -1
+    back = map_.weight / by_channel.reshape(shape)
+    links = [_worst("weight", source.map.weight.astype(np.float64), map_.weight, back)]
+    if source.bias is not None:
+        value = bias_value(node.bias_mantissa, node.bias_exponent)
+        bias = expand_channels(source.bias.astype(np.float64), node.shape)
+        links.append(_worst("bias, corrected for rounded weights", bias, value, value / node.scale))
+    return links
+
+
+def _worst(
+    quantity: str, floats: NDArray[np.floating], integers: NDArray[np.integer], back: NDArray[np.floating]
+) -> Link:
+    at = np.unravel_index(int(np.argmax(np.abs(back - floats))), floats.shape)
+    return Link(quantity, float(floats[at]), int(integers[at]), float(back[at]))

@@ -1,0 +1,107 @@
+"""torch's own layers as graph nodes: weights taken over, every setting that has no counterpart refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .errors import ExportError
+from .graph import BatchNorm, FloatArray, HostFunction, Identity, Node, Reshape, Synapses
+from .linear import Conv2d, ConvTranspose2d, Dense, Shape
+
+
+def layer(path: str, module: nn.Module, source: Shape, target: Shape) -> Node:
+    """The node of a layer between two shapes (without batch axis).
+
+    Raises
+    ------
+    ExportError
+        A layer or setting without counterpart.
+    """
+    build = _LAYERS.get(type(module))
+    if build is None:
+        raise ExportError(f"{path}: {type(module).__name__} has no counterpart on the chip; {SUPPORTED}")
+    node = build(path, module, source, target)
+    if node.shape != target:
+        settings = f"its settings give {node.shape}; write output_size as output_padding"
+        raise ExportError(f"{path}: gives shape {target}, {settings}")
+    return node
+
+
+def reshape(name: str, source: Shape, target: Shape) -> Reshape:
+    """Another view of a value.
+
+    Raises
+    ------
+    ExportError
+        The view takes in the batch axis.
+    """
+    if prod(source) != prod(target):
+        raise ExportError(f"{name}: turns {source} into {target}, which mixes the samples of a batch; start at axis 1")
+    return Reshape(target)
+
+
+def _array(value: Tensor) -> FloatArray:
+    return value.detach().cpu().numpy().astype(np.float32)
+
+
+def _bias(module: Any) -> FloatArray | None:
+    return None if module.bias is None else _array(module.bias)
+
+
+def _pair(path: str, field: str, value: Any) -> tuple[int, int]:
+    if isinstance(value, str):
+        raise ExportError(f"{path}: {field}={value!r}; write the numbers out")
+    return (int(value[0]), int(value[1]))
+
+
+def _linear(path: str, module: nn.Linear, source: Shape, target: Shape) -> Node:
+    if len(source) != 1:
+        raise ExportError(f"{path}: nn.Linear over an input of shape {source}; flatten it first")
+    return Synapses(Dense(_array(module.weight), source, target), _bias(module))
+
+
+def _conv(path: str, module: nn.Conv2d, source: Shape, target: Shape) -> Node:
+    if module.padding_mode != "zeros":
+        raise ExportError(f"{path}: padding_mode={module.padding_mode!r}; only zeros")
+    settings = [_pair(path, f, getattr(module, f)) for f in ("stride", "padding", "dilation")]
+    return Synapses(Conv2d(_array(module.weight), source, *settings, module.groups), _bias(module))
+
+
+def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
+    if module.groups != 1:
+        raise ExportError(f"{path}: groups={module.groups}; split a transposed convolution into one layer a group")
+    fields = ("stride", "padding", "output_padding", "dilation")
+    settings = [_pair(path, field, getattr(module, field)) for field in fields]
+    return Synapses(ConvTranspose2d(_array(module.weight), source, *settings), _bias(module))
+
+
+def _batch_norm(path: str, module: Any, source: Shape, target: Shape) -> Node:
+    if module.running_mean is None:
+        raise ExportError(f"{path}: batch normalisation without running statistics cannot be folded")
+    weight = torch.ones_like(module.running_mean) if module.weight is None else module.weight
+    bias = torch.zeros_like(module.running_mean) if module.bias is None else module.bias
+    arrays = [_array(a) for a in (weight, bias, module.running_mean, module.running_var)]
+    return BatchNorm(target, *arrays, float(module.eps))
+
+
+_LAYERS: dict[type[nn.Module], Callable[..., Node]] = {
+    nn.Linear: _linear,
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv_transpose,
+    nn.BatchNorm1d: _batch_norm,
+    nn.BatchNorm2d: _batch_norm,
+    nn.Flatten: lambda path, module, source, target: reshape(path, source, target),
+    nn.Unflatten: lambda path, module, source, target: reshape(path, source, target),
+    nn.Identity: lambda path, module, source, target: Identity(target),
+    nn.Dropout: lambda path, module, source, target: Identity(target),
+    nn.Tanh: lambda path, module, source, target: HostFunction(target, "tanh"),
+    nn.Sigmoid: lambda path, module, source, target: HostFunction(target, "sigmoid"),
+}
+_NAMES = ", ".join(f"nn.{cls.__name__}" for cls in _LAYERS)
+SUPPORTED = f"supported: snn.Leaky, {_NAMES}, +, flatten, reshape, tanh"

@@ -1,0 +1,293 @@
+"""Does a program fit a chip? Plain rules over the chip's figures; nothing is placed.
+
+The number of cores is a lower bound. A core is taken to serve one population, so that the bound is a sum over
+populations, and each counts only what no placement can avoid: its neurons, and its weights without index, delay and
+padding bits (a convolution kernel once, where the chip shares kernels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..export.formats import Ints
+from ..export.levels import Finding
+from ..export.linear import Dense, LinearMap, fan_out
+from .chip import Chip
+from .program import Program, SynapseGroup
+
+NEURONS, MEMORY = "neurons per core", "synaptic memory per core"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a population asks of a chip.
+
+    Attributes
+    ----------
+    synapses : int
+        Synapses into the population: borders and zero weights excluded.
+    memory_words : int
+        Words of synaptic memory that its weights fill at least.
+    cores_by_neurons, cores_by_memory : int
+        Cores that its neurons and its weights fill at least.
+    """
+
+    name: str
+    neurons: int
+    synapses: int
+    memory_words: int
+    cores_by_neurons: int
+    cores_by_memory: int
+
+    @property
+    def cores(self) -> int:
+        """Cores at least."""
+        return max(self.cores_by_neurons, self.cores_by_memory)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Whether a program fits a chip, and why not.
+
+    Attributes
+    ----------
+    chip : str
+        The chip's printed name.
+    neurons, synapses : int
+        Of the whole program; synapses unrolled, borders and zero weights excluded.
+    cores_lower_bound, cores_available : int
+        Cores that the program takes at least, and that the chip has.
+    binding : str
+        The limit behind most cores.
+    findings : tuple of Finding
+        Every breach; an ``error`` means that it does not fit.
+    """
+
+    chip: str
+    neurons: int
+    synapses: int
+    cores_lower_bound: int
+    cores_available: int
+    binding: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def fits(self) -> bool:
+        """No rule found an error."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+def fit(program: Program, chip: Chip) -> FitResult:
+    """Hold a program against every rule of a chip; never raises for a program that does not fit."""
+    asked = demands(program, chip)
+    return FitResult(
+        chip=chip.title,
+        neurons=sum(d.neurons for d in asked),
+        synapses=sum(d.synapses for d in asked),
+        cores_lower_bound=sum(d.cores for d in asked),
+        cores_available=chip.cores.value,
+        binding=binding_limit(asked),
+        findings=tuple(finding for rule in RULES for finding in rule(program, chip)),
+    )
+
+
+def demands(program: Program, chip: Chip) -> list[Demand]:
+    """What each population asks of the chip, in the order of the program."""
+    found = []
+    for p in program.populations:
+        groups = program.inputs_of(p.name)
+        bits = sum(_stored(g.map, chip) * _stored_width(g, chip) for g in groups)
+        words = -(-bits // chip.synapse_word_bits.value)
+        found.append(
+            Demand(
+                name=p.name,
+                neurons=p.size,
+                synapses=sum(int(fan_out(g.map).sum()) for g in groups),
+                memory_words=words,
+                cores_by_neurons=-(-p.size // chip.neurons_per_core.value),
+                cores_by_memory=-(-words // chip.synapse_words_per_core.value),
+            )
+        )
+    return found
+
+
+def binding_limit(asked: list[Demand]) -> str:
+    """The limit that alone would take the most cores."""
+    by_neurons, by_memory = (
+        sum(getattr(d, key) for d in asked) for key in ("cores_by_neurons", "cores_by_memory")
+    )
+    return MEMORY if by_memory > by_neurons else NEURONS
+
+
+def signed_width(weight: Ints) -> int:
+    """Bits that hold every weight with its sign, in two's complement."""
+    low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
+    return max(high, -low - 1).bit_length() + 1
+
+
+def cores(program: Program, chip: Chip) -> list[Finding]:
+    """All populations together need no more cores than there are."""
+    asked = demands(program, chip)
+    bound, available = sum(d.cores for d in asked), chip.cores.value
+    if bound <= available:
+        return []
+    largest, limit = max(asked, key=lambda d: d.cores), binding_limit(asked)
+    smaller = (
+        "use smaller or fewer feature maps"
+        if limit == NEURONS
+        else "use fewer weight bits or a sparser network"
+    )
+    remedy = f"{smaller} ({largest.name} takes {largest.cores}), or at least {-(-bound // available)} chips"
+    detail = f"needs at least {bound} cores, {chip.title} has {available}; {limit} bind"
+    return [Finding("error", program.name, "cores", detail, remedy)]
+
+
+def population_size(program: Program, chip: Chip) -> list[Finding]:
+    """No population alone is larger than the chip."""
+    available = chip.cores.value
+    return [
+        Finding(
+            "error", d.name, "population size",
+            f"needs at least {d.cores} cores alone ({d.neurons} neurons, {d.memory_words} words of weights), "
+            f"{chip.title} has {available}",
+            "give the layer fewer channels or a larger stride",
+        )
+        for d in demands(program, chip)
+        if d.cores > available
+    ]  # fmt: skip
+
+
+def fan_in(program: Program, chip: Chip) -> list[Finding]:
+    """No neuron listens to more sources than a core has input axons."""
+    limit, found = chip.input_axons_per_core.value, []
+    for p in program.populations:
+        most = int(sum((_fan_in(g.map) for g in program.inputs_of(p.name)), np.zeros(p.size)).max())
+        if most > limit:
+            detail = f"a neuron listens to {most} others, a core of {chip.title} has {limit} input axons"
+            remedy = "let several sources share an axon, or give the layer fewer inputs"
+            found.append(Finding("warning", p.name, "fan-in", detail, remedy))
+    return found
+
+
+def thresholds(program: Program, chip: Chip) -> list[Finding]:
+    """Where neurons of a core share thresholds, a population has no more of them than its cores hold."""
+    if chip.per_neuron_threshold.value or chip.threshold_configurations is None:
+        return []
+    each, found = chip.threshold_configurations.value, []
+    for p, demand in zip(program.populations, demands(program, chip), strict=True):
+        distinct = len(np.unique(p.threshold))
+        if distinct > each * demand.cores:
+            held = f"{demand.cores} cores hold" if demand.cores > 1 else "a core holds"
+            detail = f"has {distinct} distinct thresholds, {held} {each * demand.cores} on {chip.title}"
+            found.append(Finding("error", p.name, "thresholds", detail, "quantise with one scale a layer"))
+    return found
+
+
+def weights(program: Program, chip: Chip) -> list[Finding]:
+    """Weights and their exponents have a format."""
+    widest = max(chip.weight_bits.value)
+    low, high = chip.weight_exponent_min.value, chip.weight_exponent_max.value
+    found = []
+    for g in program.synapses:
+        needed = signed_width(g.map.weight.astype(np.int64))
+        if needed > widest:
+            detail = f"weights need {needed} bits, {chip.title} stores at most {widest}"
+            found.append(Finding("error", g.name, "weight bits", detail, f"quantise to {widest} bits"))
+        if not low <= g.exponent <= high:
+            detail = f"weight exponent {g.exponent} is outside {low}..{high} of {chip.title}"
+            found.append(
+                Finding(
+                    "error", g.name, "weight exponent", detail, "scale the layer's weights and quantise again"
+                )
+            )
+    return found
+
+
+def delays(program: Program, chip: Chip) -> list[Finding]:
+    """Synapses wait no longer than they can."""
+    longest = chip.delay_max.value
+    return [
+        Finding(
+            "error", g.name, "delay",
+            f"delays spikes by {g.delay} steps, a synapse of {chip.title} by at most {longest}",
+            "shorten the longer branch, or relay the shorter one through a layer",
+        )
+        for g in program.synapses
+        if not 0 <= g.delay <= longest
+    ]  # fmt: skip
+
+
+def registers(program: Program, chip: Chip) -> list[Finding]:
+    """Neuron parameters fit their registers."""
+    decay, threshold = (1 << chip.decay_bits.value) - 1, (1 << chip.threshold_bits.value) - 1
+    mantissa = (1 << (chip.bias_mantissa_bits.value - 1)) - 1
+    found = []
+    for p in program.populations:
+        for label, value, limit, remedy in (
+            ("current decay", p.current_decay, decay, f"use {decay}"),
+            (
+                "membrane decay",
+                p.membrane_decay,
+                decay,
+                f"use {decay}, or keep a small part of the membrane (beta > 0)",
+            ),
+            ("threshold", _largest(p.threshold), threshold, "quantise with a smaller scale"),
+            ("bias mantissa", _largest(p.bias_mantissa), mantissa, "quantise with a smaller scale"),
+            (
+                "bias exponent",
+                _largest(p.bias_exponent),
+                chip.bias_exponent_max.value,
+                "quantise with a smaller scale",
+            ),
+        ):
+            if value > limit:
+                detail = f"{label} {value} exceeds {limit}, the largest of {chip.title}"
+                found.append(Finding("error", p.name, "registers", detail, remedy))
+    return found
+
+
+def reset_interval(program: Program, chip: Chip) -> list[Finding]:
+    """Where resets come every 2^n steps only, samples follow each other so."""
+    period = program.period
+    if not chip.reset_interval_power_of_two.value or not period & (period - 1):
+        return []
+    above = 1 << period.bit_length()
+    choice = f"{above // 2} or {above}" if program.timesteps <= above // 2 else str(above)
+    detail = f"a sample every {period} steps, {chip.title} resets its neurons every 2^n steps only"
+    remedy = f"set the period to {choice}, or train with 8 or 16 time steps"
+    return [Finding("warning", program.name, "reset interval", detail, remedy)]
+
+
+RULES: tuple[Callable[[Program, Chip], list[Finding]], ...] = (
+    cores, population_size, fan_in, thresholds, weights, delays, registers, reset_interval
+)  # fmt: skip
+
+
+def _stored(map_: LinearMap, chip: Chip) -> int:
+    """Weights that must be stored, zeros excluded."""
+    if chip.shared_kernels.value and not isinstance(map_, Dense):
+        return int(np.count_nonzero(map_.weight))
+    return int(fan_out(map_).sum())
+
+
+def _stored_width(group: SynapseGroup, chip: Chip) -> int:
+    needed = signed_width(group.map.weight.astype(np.int64))
+    return min((width for width in chip.weight_bits.value if width >= needed), default=needed)
+
+
+def _fan_in(map_: LinearMap) -> NDArray[np.float64]:
+    """Synapses into each neuron; shape (outputs,)."""
+    mask = torch.from_numpy((map_.weight != 0).astype(np.float64))
+    ones = torch.ones(1, prod(map_.input_shape), dtype=torch.float64)
+    counts: NDArray[np.float64] = map_.forward(ones, mask)[0].round().numpy()
+    return counts
+
+
+def _largest(values: Ints) -> int:
+    return int(np.abs(values).max(initial=0))

@@ -1,0 +1,136 @@
+"""``spikewright export``, ``verify``, ``report`` and ``deploy``, which is all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..benchmarks.report.terminal import print_summary
+from ..benchmarks.report.write import read_report
+from ..deployment import export_recipe, report_recipe
+from ..lowering import load
+from ..training import ensure_weights
+from ..verification import Verification, load_verification, verify as run_checks
+from ..workspace import Workspace
+from .main import FAILED, MISSING, app
+from .options import (
+    BitsOption,
+    ChipOption,
+    DatasetOption,
+    FolderArgument,
+    JsonOption,
+    ModelOption,
+    NoLavaOption,
+    OutOption,
+    RecipeArgument,
+    SeedOption,
+    StepsOption,
+    print_json,
+    steps_to_stderr,
+    workspace,
+)
+
+RequireLava = Annotated[bool, typer.Option("--require-lava", help="Exit with 3 when Lava could not run.")]
+
+
+@app.command()
+def deploy(
+    recipe: RecipeArgument = None,
+    model: ModelOption = "esvae",
+    dataset: DatasetOption = "digits",
+    bits: BitsOption = None,
+    steps: StepsOption = None,
+    seed: SeedOption = None,
+    chip: ChipOption = None,
+    out: OutOption = None,
+    json: JsonOption = False,
+    no_lava: NoLavaOption = False,
+    require_lava: RequireLava = False,
+) -> None:
+    """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
+    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+    progress = steps_to_stderr()
+    ensure_weights(place, progress)
+    lowered = export_recipe(place, progress)
+    found = run_checks(place, lowered, progress, use_lava=not no_lava)
+    report_recipe(place, lowered, found, progress)
+    _show_report(place, json)
+    _leave(found, require_lava)
+
+
+@app.command()
+def export(
+    recipe: RecipeArgument = None,
+    model: ModelOption = "esvae",
+    dataset: DatasetOption = "digits",
+    bits: BitsOption = None,
+    steps: StepsOption = None,
+    seed: SeedOption = None,
+    chip: ChipOption = None,
+    out: OutOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Export a trained network: float NIR, integer NIR, timed program."""
+    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+    progress = steps_to_stderr()
+    ensure_weights(place, progress)
+    export_recipe(place, progress)
+    files = {"float_nir": place.float_nir, "integer_nir": place.integer_nir, "program": place.program}
+    if json:
+        print_json({role: str(path) for role, path in files.items()})
+    else:
+        for path in files.values():
+            typer.echo(path)
+
+
+@app.command()
+def verify(
+    folder: FolderArgument, json: JsonOption = False, no_lava: NoLavaOption = False, require_lava: RequireLava = False
+) -> None:
+    """Check an export: norse, the reference interpreter and Lava, spike for spike. Exits with 1 if one disagrees."""
+    place = Workspace.open(folder)
+    found = run_checks(place, load(folder), steps_to_stderr(), use_lava=not no_lava)
+    if json:
+        print_json(found.equivalence.model_dump(mode="json"))
+    else:
+        _print_checks(found)
+    _leave(found, require_lava)
+
+
+@app.command()
+def report(folder: FolderArgument, json: JsonOption = False) -> None:
+    """Count, price and measure a verified export, and write report.json, .md and .html with pictures."""
+    place = Workspace.open(folder)
+    progress = steps_to_stderr()
+    lowered = load(folder)
+    found = load_verification(place) if place.equivalence.exists() else run_checks(place, lowered, progress)
+    report_recipe(place, lowered, found, progress)
+    _show_report(place, json)
+
+
+def _show_report(place: Workspace, json: bool) -> None:
+    if json:
+        typer.echo(place.report.read_text(encoding="utf-8"))
+    else:
+        print_summary(read_report(place.report), place.folder / "report.html", Console())
+
+
+def _print_checks(found: Verification) -> None:
+    e = found.equivalence
+    norse = f"{e.norse.spike_mismatches} of {e.norse.neuron_steps} spikes differ, {e.norse.explained_by_rounding} by rounding"
+    typer.echo(f"norse:     {norse if e.norse.ran else 'did not run: ' + e.norse.reason}")
+    for name, check in (("reference", e.reference), ("Lava", e.lava)):
+        said = (
+            f"{check.differing_spikes} of {check.neuron_steps} spikes and {check.differing_states} of "
+            f"{check.compared_states} states differ"
+        )
+        typer.echo(f"{name + ':':<10} {said if check.ran else 'did not run: ' + check.reason}")
+
+
+def _leave(found: Verification, require_lava: bool) -> None:
+    if found.failed:
+        raise typer.Exit(FAILED)
+    if require_lava and not found.equivalence.lava.ran:
+        raise typer.Exit(MISSING)

@@ -1,0 +1,22 @@
+"""Every error that a user may meet, so that the command line can tell it from a defect."""
+
+from __future__ import annotations
+
+from .export.errors import ExportError
+from .hardware.program import ProgramError
+from .models.checkpoint import CheckpointError
+from .models.data import DataError
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be used; the message names the key, the value and what is allowed."""
+
+
+class BuildError(Exception):
+    """A build folder that lacks what a command needs."""
+
+
+#: Raised for bad input, with a message that names it and the remedy.
+USER_ERRORS: tuple[type[Exception], ...] = (
+    ExportError, ProgramError, CheckpointError, DataError, RecipeError, BuildError, FloatingPointError
+)  # fmt: skip

@@ -1,0 +1,104 @@
+"""From a trained module to artefacts: float NIR, integer NIR, program. The same path for a recipe and for a user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from .errors import BuildError
+from .export.float_run import run_float
+from .export.graph import Graph, HostStep
+from .export.nir_read import read_graph
+from .export.nir_write import write_nir
+from .export.passes import to_float
+from .export.quantise import Calibration, quantise
+from .export.trace import trace
+from .hardware.compile import compile_program
+from .hardware.program import Program
+from .hardware.program_io import load_program, save_program
+
+FLOAT, INTEGER, PROGRAM = "model.nir", "model.int8.nir", "program.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """One network at three levels."""
+
+    float_graph: Graph
+    integer_graph: Graph
+    program: Program
+
+    @property
+    def latent(self) -> str | None:
+        """Population where the host may resample, if the network has one."""
+        step = self.float_graph.host_step("resample")
+        return None if step is None else step.node
+
+    @property
+    def decoder(self) -> Program:
+        """The program behind the resampling point, fed by the host's spikes.
+
+        Raises
+        ------
+        BuildError
+            The network has no such point.
+        """
+        if self.latent is None:
+            raise BuildError(f"{self.program.name}: has no resampling point, so nothing to generate from")
+        return compile_program(self.integer_graph, inject=self.latent, period=self.program.period)
+
+
+def lower(
+    module: nn.Module,
+    samples: NDArray[np.float32],
+    folder: Path,
+    *,
+    name: str,
+    timesteps: int,
+    coding: Literal["direct", "spikes"] = "direct",
+    method: str = "forward",
+    bits: int = 8,
+    per_channel: bool = True,
+    host_steps: Sequence[HostStep] = (),
+) -> Lowered:
+    """Export, quantise and compile a module, and write every level.
+
+    Each level is read back from its file, and the next one starts from what was read: the files are the result.
+
+    Parameters
+    ----------
+    module : nn.Module
+        snnTorch neurons; its ``method`` computes one time step.
+    samples : ndarray
+        Representative samples for calibration: (N, ...) with direct coding, (N, timesteps, ...) with spikes.
+    folder : Path
+        Takes ``model.nir``, ``model.int8.nir`` and ``program.npz``.
+    host_steps : sequence of HostStep
+        What the host does that the module's step does not show, such as a prior.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first = samples[0] if coding == "direct" else samples[0, 0]
+    traced = trace(module, torch.from_numpy(first), timesteps=timesteps, coding=coding, name=name, method=method)
+    graph = to_float(traced)
+    for step in host_steps:
+        graph = graph.with_host_step(step)
+    graph = write_nir(graph, folder / FLOAT)
+    calibration = Calibration.of(run_float(graph, samples))
+    integer = write_nir(quantise(graph, calibration, bits=bits, per_channel=per_channel), folder / INTEGER)
+    save_program(compile_program(integer), folder / PROGRAM)
+    return load(folder)
+
+
+def load(folder: Path) -> Lowered:
+    """Read the levels of a folder."""
+    for name in (FLOAT, INTEGER, PROGRAM):
+        if not (folder / name).exists():
+            raise BuildError(f"{folder / name}: missing; run `spikewright export` first")
+    return Lowered(read_graph(folder / FLOAT), read_graph(folder / INTEGER), load_program(folder / PROGRAM))

@@ -1,0 +1,162 @@
+"""Recipes: one TOML file for model, data, training, quantisation and deployment."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, ValidationError, model_validator
+
+from .errors import RecipeError
+from .models.esvae import ESVAEConfig
+from .models.recipe import DataRecipe, ModelRecipe, Section, Training, model_config
+
+
+class QuantiseRecipe(Section):
+    """How floats become integers.
+
+    Attributes
+    ----------
+    bits : int
+        Weight bits with sign, 2 to 8.
+    per_channel : bool or "auto"
+        A scale for each output channel; ``auto`` where the chip allows thresholds a neuron.
+    calibration_images : int
+        Training images that calibration sees.
+    """
+
+    bits: Annotated[int, Field(ge=2, le=8)] = 8
+    per_channel: bool | Literal["auto"] = "auto"
+    calibration_images: PositiveInt = 512
+
+
+class DeployRecipe(Section):
+    """What is deployed on, and how much of it is checked.
+
+    Attributes
+    ----------
+    chip : str
+        A known chip or the path of a chip description.
+    norse_images, reference_images, lava_images : int
+        Test images that each comparison runs; for Lava at least 4 by default.
+    lava_seconds : int
+        Time limit of the Lava run.
+    generated_images : int
+        Images drawn from the prior for the quality of samples.
+    """
+
+    chip: str = "loihi2"
+    norse_images: PositiveInt = 8
+    reference_images: PositiveInt = 16
+    lava_images: PositiveInt = 4
+    lava_seconds: PositiveInt = 600
+    generated_images: PositiveInt = 1000
+
+
+class Recipe(Section):
+    """Everything that leads to one deployment.
+
+    Attributes
+    ----------
+    name : str
+        ``<model>-<dataset>``; also the name of the build folder.
+    seed : int
+        Seeds sampling and verification; training has the seed in ``train_seed``.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    seed: Annotated[int, Field(ge=0)] = 1
+    train_seed: Annotated[int, Field(ge=0)] = 1
+    model: ModelRecipe
+    data: DataRecipe
+    train: Training
+    quantise: QuantiseRecipe = QuantiseRecipe()
+    deploy: DeployRecipe = DeployRecipe()
+
+    @model_validator(mode="after")
+    def _image_fits_network(self) -> Recipe:
+        self.config(1)
+        return self
+
+    def config(self, channels: int) -> ESVAEConfig:
+        """Size of the network for images of so many channels."""
+        return model_config(self.model, self.data, channels)
+
+    def trains_like(self, other: Recipe) -> bool:
+        """Whether weights trained by the other recipe are this recipe's weights."""
+        return (self.model, self.data, self.train, self.train_seed) == (
+            other.model, other.data, other.train, other.train_seed
+        )  # fmt: skip
+
+
+def zoo() -> Path:
+    """Folder of the shipped recipes and weights."""
+    return Path(str(resources.files("spikewright.models") / "zoo"))
+
+
+def zoo_names() -> list[str]:
+    """Names of the shipped recipes."""
+    return sorted(path.stem for path in zoo().glob("*.toml"))
+
+
+def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a shipped recipe by name, or any by path.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Values by dotted key (``quantise.bits``); None values are left out.
+
+    Raises
+    ------
+    RecipeError
+        No such recipe, no TOML, an unknown key or a bad value; the message names the key, the value and what is
+        allowed.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = zoo() / f"{name_or_path}.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(zoo_names())
+        raise RecipeError(f"{name_or_path}: no such recipe; shipped recipes: {known}, or give the path of a .toml file") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"{path}: not a readable TOML file ({error})") from None
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            _set(table, key.split("."), value)
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+
+
+def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        table = table.setdefault(key, {})
+    table[keys[-1]] = value
+
+
+def _explain(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"]) or "recipe"
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(_keys(error["loc"][:-1]))
+        return f"unknown key {key!r} (value {error['input']!r}); allowed here: {known}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    if error["type"] == "value_error":
+        return f"{key}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{key} = {error['input']!r}: {error['msg'].lower()}"
+
+
+def _keys(location: tuple[Any, ...]) -> list[str]:
+    """Keys that the section at a location allows."""
+    section: Any = Recipe
+    for part in location:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        section = field.annotation if field is not None else None
+    return sorted(section.model_fields) if hasattr(section, "model_fields") else []

@@ -1,0 +1,92 @@
+"""The verification step: every check of a deployment, written beside its artefacts."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .benchmarks.equivalence.verify import agreement, check_lava, check_norse, check_reference, first_below, not_run
+from .benchmarks.report.schema import Equivalence
+from .errors import BuildError
+from .hardware import host
+from .hardware.emulator import Emulator
+from .lowering import Lowered
+from .progress import Steps
+from .workspace import Workspace, write_text
+
+
+class Verification(BaseModel):
+    """What the checks found, with what only a run in global time can tell."""
+
+    model_config = ConfigDict(extra="forbid")
+    equivalence: Equivalence
+    overhead_spikes: dict[str, int]
+    norse_images: int
+    reference_images: int
+    lava_images: int
+    seconds: dict[str, float]
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the checks that ran and did not agree."""
+        e = self.equivalence
+        bad = []
+        if e.norse.ran and e.norse.spike_mismatches != e.norse.explained_by_rounding:
+            bad.append("norse")
+        bad += [name for name, check in (("reference", e.reference), ("lava", e.lava)) if check.ran and not check.equal]
+        return bad
+
+
+def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bool = True) -> Verification:
+    """Run all checks on the first test images and keep the result as ``equivalence.json``."""
+    deploy = workspace.recipe.deploy
+    images = workspace.test_images
+    program = lowered.program
+    with steps(f"Float NIR in norse against snnTorch, {deploy.norse_images} images"):
+        norse = check_norse(
+            workspace.network("snn"), "step", lowered.float_graph, workspace.float_nir, images[: deploy.norse_images]
+        )
+    with steps(f"Emulator against the reference interpreter, {deploy.reference_images} images"):
+        inputs, _ = host.encode(program, images[: deploy.reference_images])
+        reference, recording = check_reference(program, inputs)
+    with steps(f"Emulator against Lava, {deploy.lava_images} images"):
+        inputs, _ = host.encode(program, images[: deploy.lava_images])
+        lava = check_lava(program, inputs, deploy.lava_seconds) if use_lava else not_run("switched off by --no-lava")
+    if not lava.ran:
+        steps.note(f"[yellow]Lava did not run:[/] {lava.reason}")
+    with steps("Integer program against the float network, layer by layer"):
+        some = images[:64]
+        inputs, _ = host.encode(program, some)
+        rows = agreement(lowered.float_graph, program, some, Emulator(program).run(inputs, detail="spikes"))
+    result = Verification(
+        equivalence=Equivalence(
+            norse=norse,
+            reference=reference,
+            lava=lava,
+            quantisation=rows,
+            first_layer_below_99_percent=first_below(rows),
+        ),
+        overhead_spikes=recording.overhead_spikes or {},
+        norse_images=deploy.norse_images if norse.ran else 0,
+        reference_images=deploy.reference_images,
+        lava_images=deploy.lava_images if lava.ran else 0,
+        seconds=dict(steps.seconds),
+    )
+    write_text(workspace.equivalence, result.model_dump_json(indent=2) + "\n")
+    return result
+
+
+def load_verification(workspace: Workspace) -> Verification:
+    """Read what :func:`verify` wrote.
+
+    Raises
+    ------
+    BuildError
+        Nothing was verified yet, or the file is damaged.
+    """
+    path = workspace.require(workspace.equivalence, "verify")
+    try:
+        return Verification.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise BuildError(f"{path}: damaged ({error}); run `spikewright verify` again") from None
