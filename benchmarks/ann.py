@@ -1,4 +1,4 @@
-"""The ANN that a user would otherwise ship: its ONNX file, and its operations counted from the file's graph."""
+"""The ANN that a user would otherwise ship: its ONNX file, and its operations counted from that file."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class MacCount:
     macs : int
         Multiply-accumulates of all counted nodes; additions of a bias are not among them.
     parameters : int
-        Elements of the float tensors that the graph uses, each once; running statistics of batch normalisation and
-        single numbers excluded.
+        Elements of the float tensors that the graph uses, each once; running statistics of batch
+        normalisation and single numbers excluded.
     activations : int
         Values that the counted nodes write.
     nodes : tuple of NodeMacs
@@ -74,7 +74,7 @@ class MacCount:
 
 
 def export_onnx(module: nn.Module, sample_shape: tuple[int, ...], path: Path) -> None:
-    """Write a network in evaluation mode as one ONNX file that takes one sample at a time, whole or not at all.
+    """Write a network in evaluation mode as one ONNX file that takes one sample, whole or not at all.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def export_onnx(module: nn.Module, sample_shape: tuple[int, ...], path: Path) ->
         The network has no ONNX form.
     """
     network = copy.deepcopy(module).eval().cpu()
-    # Forward hooks and the exporter's notes about its own dependencies are nobody's business here.
+    # The exporter warns about its own dependencies, which the user can do nothing about.
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         try:
@@ -117,7 +117,7 @@ def count_macs(path: Path) -> MacCount:
     Raises
     ------
     AnnError
-        The file cannot be read, a shape is unknown, or a node's operator is one that nobody taught this to count.
+        The file cannot be read, a shape is unknown, or an operator may multiply but has no formula here.
     """
     graph = _with_shapes(path)
     shapes = dict(_shapes(graph))

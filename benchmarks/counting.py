@@ -1,7 +1,7 @@
 """Operations, counted on the integer program from the spikes of a real run.
 
-A synaptic operation (SOP) is one weight added to one neuron because one spike arrived. A spike of neuron j causes as
-many as j has synapses: taps beyond the border of a feature map and weights of zero are none.
+A synaptic operation (SOP) is one weight added to one neuron because one spike arrived. A spike of neuron j
+causes as many as j has synapses: taps beyond the border of a feature map and weights of zero are none.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class LayerCount:
     spikes : float
         Spikes that the population emits.
     sops : float
-        Synaptic operations in the synapses into it: over its incoming groups, sum of (spikes of a source neuron x its
-        synapses).
+        Synaptic operations in the synapses into it: over its incoming groups, sum of (spikes of a source
+        neuron x its synapses).
     rate : float
         Spikes a neuron and time step.
     neuron_updates : int
         Neurons x time steps.
     active_updates : float or None
-        Updates that leave a current or a membrane other than zero, or that fire; None without recorded states.
+        Updates that leave a current or membrane other than zero, or that fire; None without recorded states.
     start : int
         Steps after which a sample reaches the population.
     overhead_spikes : int or None

@@ -13,12 +13,12 @@ Attributes: TypeAlias = Mapping[str, Any]
 
 
 def taps(coarse: int, fine: int, kernel: int, stride: int, dilation: int, pad: int) -> int:
-    """Pairs (position, tap) along one axis for which ``position * stride - pad + tap * dilation`` lies inside.
+    """Pairs (position, tap) of one axis for which ``position * stride - pad + tap * dilation`` lies inside.
 
     Parameters
     ----------
     coarse, fine : int
-        Lengths of the strided side (a convolution's output, a transposed convolution's input) and of the other.
+        Lengths of the strided side (a convolution's output, a transposed one's input) and of the other.
     pad : int
         Padding before the first element.
     """
@@ -69,24 +69,25 @@ COUNTED: dict[str, Callable[[Attributes, list[Shape], Shape], int]] = {
     "Conv": conv, "ConvTranspose": conv_transpose, "Gemm": gemm, "MatMul": matmul
 }  # fmt: skip
 
-#: Operators whose work grows with their input only: not multiply-accumulates, and not counted.
-CHEAP = frozenset(
-    # element by element
-    "Abs Add And BitShift Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp Floor Gelu Greater "
-    "GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean Min Mish Mod "
-    "Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan "
-    "Tanh ThresholdedRelu Where Xor "
-    # normalisation, pooling, reductions
-    "AveragePool BatchNormalization GlobalAveragePool GlobalMaxPool GroupNormalization InstanceNormalization "
-    "LayerNormalization LpNormalization LogSoftmax MaxPool RMSNormalization Softmax ArgMax ArgMin ReduceL1 ReduceL2 "
-    "ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare CumSum TopK "
-    # shapes and constants
-    "Concat Constant ConstantOfShape DepthToSpace Expand EyeLike Flatten Gather GatherElements GatherND OneHot Pad Range "
-    "Reshape Resize ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile Transpose Trilu "
-    "Unsqueeze RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli "
-    # between formats
-    "DequantizeLinear DynamicQuantizeLinear QuantizeLinear".split()
-)
+_ELEMENTWISE = """
+    Abs Add And BitShift Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp Floor Gelu
+    Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log Max Mean
+    Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Sigmoid Sign Sin Sinh Softplus Softsign
+    Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Where Xor DequantizeLinear DynamicQuantizeLinear
+    QuantizeLinear
+"""
+_REDUCING = """
+    ArgMax ArgMin AveragePool BatchNormalization CumSum GlobalAveragePool GlobalMaxPool GroupNormalization
+    InstanceNormalization LayerNormalization LogSoftmax LpNormalization MaxPool RMSNormalization ReduceL1
+    ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Softmax TopK
+"""
+_MOVING = """
+    Bernoulli Concat Constant ConstantOfShape DepthToSpace Expand EyeLike Flatten Gather GatherElements
+    GatherND OneHot Pad RandomNormal RandomNormalLike RandomUniform RandomUniformLike Range Reshape Resize
+    ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze
+"""
+#: Operators whose work grows with their input only: no products summed over channels, and not counted.
+CHEAP = frozenset(f"{_ELEMENTWISE} {_REDUCING} {_MOVING}".split())
 
 
 def _sides(attributes: Attributes, name: str, kernel: Shape) -> list[int]:

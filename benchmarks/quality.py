@@ -51,10 +51,3 @@ def frechet_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     cross = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
     distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross
     return float(max(distance, 0.0))
-
-
-def frechet_floor(features: NDArray[np.float64], seed: int = 0) -> float:
-    """Distance between two random halves of real features: what no generator can be told from."""
-    order = np.random.default_rng(seed).permutation(len(features))
-    half = len(features) // 2
-    return frechet_distance(features[order[:half]], features[order[half : 2 * half]])

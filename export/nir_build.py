@@ -9,7 +9,7 @@ the membrane is in the chip's units, so thresholds are integers.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from math import prod
 from typing import Any
 
@@ -19,8 +19,8 @@ import numpy as np
 from . import nir_extension
 from .errors import ExportError
 from .formats import ALIGNMENT_SHIFT, DECAY_ONE, bias_value, weight_unit
-from .graph import LI, LIF, Graph, Input, IntegerNeuron, Node, Output, Synapses, size
-from .linear import Conv2d, Dense, Shape, expand_channels
+from .graph import LI, LIF, FloatArray, Graph, Input, IntegerNeuron, Node, Output, Synapses, size
+from .linear import Conv2d, Dense, LinearMap, Shape, expand_channels
 from .nir_maps import dense_matrix, entries, structure
 
 METADATA = "spikewright"
@@ -29,32 +29,40 @@ VERSION = 1
 DENSE_LIMIT = 1 << 26
 
 
-def build(graph: Graph, dense_limit: int = DENSE_LIMIT) -> nir.NIRGraph:
-    """NIR nodes of a graph; a Flatten where a feature map meets a vector."""
+def build(graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str] | None = None) -> nir.NIRGraph:
+    """NIR nodes of a graph; a Flatten where a feature map meets a vector.
+
+    Parameters
+    ----------
+    dense_limit : int
+        Cells up to which a convolution that NIR cannot express becomes a matrix.
+    extended : collection of str, optional
+        Names of the synapses that become extension nodes, whatever the limit: as a file has them.
+    """
     nodes: dict[str, nir.NIRNode] = {}
-    spatial: dict[str, bool] = {}  # written as (channels, height, width), or flat
+    written: dict[str, Shape] = {}  # the shape a node has in the file: (channels, height, width), or flat
     edges: list[tuple[str, str]] = []
     for name in graph.order():
         node, sources = graph.nodes[name], graph.sources(name)
+        given = {written[s] for s in sources}
         if isinstance(node, Input):
-            spatial[name] = len(node.shape) == 3
+            takes = written[name] = node.shape
             nodes[name] = nir.Input(np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding))
         elif isinstance(node, Synapses):
-            spatial[name] = isinstance(node.map, Conv2d) and node.map.groups == 1 and all(spatial[s] for s in sources)
-            # NIR 1.0.8 infers a wrong output shape for kernels that are not square.
-            spatial[name] = spatial[name] and node.map.weight.shape[2] == node.map.weight.shape[3]
-            nodes[name] = _synapses(node, _bias(graph, name, node), spatial[name], dense_limit)
+            spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape}
+            takes = node.map.input_shape if spatial else (prod(node.map.input_shape),)
+            written[name] = node.shape if spatial else (size(node),)
+            extension = name in extended if extended is not None else entries(node.map) > dense_limit
+            nodes[name] = _synapses(node, _bias(graph, name, node), spatial, extension)
         else:
-            shape: Shape = node.shape
-            spatial[name] = len(shape) == 3 and bool(sources) and all(spatial[s] for s in sources)
-            written = shape if spatial[name] else (prod(shape),)
-            nodes[name] = _neuron(graph, name, node, written)
+            takes = written[name] = node.shape if given == {node.shape} else (size(node),)
+            nodes[name] = _neuron(graph, name, node, takes)
         for source in sources:
-            if spatial[source] and not spatial[name]:
+            if written[source] != takes:
                 flat = f"{source}_flatten"
                 if flat not in nodes:
-                    shape = graph.nodes[source].shape
-                    nodes[flat] = nir.Flatten({"input": np.array(shape)}, 0, -1, metadata=_meta(inserted=True))
+                    shape = np.array(written[source])
+                    nodes[flat] = nir.Flatten({"input": shape}, 0, -1, metadata=_meta(inserted=True))
                     edges.append((source, flat))
                 edges.append((flat, name))
             else:
@@ -82,21 +90,37 @@ def _meta(arrays: Mapping[str, Any] | None = None, **values: Any) -> dict[str, A
     return {METADATA: json.dumps(values), **(arrays or {})}
 
 
-def _bias(graph: Graph, name: str, node: Synapses) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+def _is_nir_convolution(map_: LinearMap) -> bool:
+    """Whether NIR's Conv2d can carry a map: 1.0.8 infers wrong shapes for groups and kernels that are not square."""
+    return isinstance(map_, Conv2d) and map_.groups == 1 and map_.weight.shape[2] == map_.weight.shape[3]
+
+
+def _bias(graph: Graph, name: str, node: Synapses) -> FloatArray | None:
     """Bias that NIR sees: the map's own, or an integer neuron's in units of its input weights."""
-    target = graph.nodes[graph.targets(name)[0]]
-    if not isinstance(target, IntegerNeuron) or target.static or graph.sources(graph.targets(name)[0])[0] != name:
+    population = graph.targets(name)[0]
+    target = graph.nodes[population]
+    if not isinstance(target, IntegerNeuron) or target.static or name != _carrier(graph, population):
         return node.bias
     if not target.bias_mantissa.any():
         return None
     assert node.exponent is not None
-    by_channel = bias_value(target.bias_mantissa, target.bias_exponent).reshape(node.map.channels, -1)[:, 0]
-    return np.asarray(by_channel / weight_unit(node.exponent), np.float32)
+    by_channel = bias_value(target.bias_mantissa, target.bias_exponent).reshape(node.map.channels, -1)
+    if (by_channel != by_channel[:, :1]).any():
+        raise ExportError(f"{population}: its bias differs within the channels of {name}; NIR has one a channel")
+    return np.asarray(by_channel[:, 0] / weight_unit(node.exponent), np.float32)
 
 
-def _synapses(
-    node: Synapses, bias: np.ndarray[Any, np.dtype[np.float32]] | None, spatial: bool, dense_limit: int
-) -> nir.NIRNode:
+def _carrier(graph: Graph, population: str) -> str:
+    """The synapses that carry a population's bias in NIR: those with the finest channels."""
+
+    def channels(name: str) -> int:
+        node = graph.nodes[name]
+        return node.map.channels if isinstance(node, Synapses) else 0
+
+    return max(graph.sources(population), key=channels)
+
+
+def _synapses(node: Synapses, bias: FloatArray | None, spatial: bool, extension: bool) -> nir.NIRNode:
     map_ = node.map
     channel_bias = np.zeros(map_.channels, np.float32) if bias is None else bias
     values = {
@@ -119,7 +143,7 @@ def _synapses(
         )
     if isinstance(map_, Dense):
         metadata = _meta(**values)
-    elif entries(map_) > dense_limit:
+    elif extension:
         return nir_extension.ConvolutionMap(map_.weight, channel_bias, structure(map_), metadata=_meta(**values))
     else:
         metadata = _meta({"kernel": map_.weight, "structure": structure(map_)}, **values)

@@ -42,30 +42,30 @@ def read_graph(path: Path) -> Graph:
     except Exception as error:
         # nir raises whatever its dataclasses raise: the boundary to a foreign parser of foreign files.
         raise ExportError(f"{path}: not a valid NIR graph ({type(error).__name__}: {_line(error)}); export it again") from None
-    if METADATA not in file.metadata:
+    if not isinstance(file, nir.NIRGraph) or METADATA not in file.metadata:
         raise ExportError(
             f"{path}: the graph states no time steps, reset kind or input coding (metadata field {METADATA!r}); "
             "this release reads the NIR files that it wrote"
         )
     try:
         graph = _graph(file)
-    except ExportError as error:
-        raise ExportError(f"{path}: {error}") from None
-    except (KeyError, ValueError, TypeError, json.JSONDecodeError) as error:
-        raise ExportError(f"{path}: incomplete metadata ({type(error).__name__}: {_line(error)}); export it again") from None
-    try:
         require(graph, "float" if graph.settings.weight_bits is None else "integer")
         _consistent(file, graph)
     except ExportError as error:
         raise ExportError(f"{path}: {error}") from None
+    except Exception as error:
+        # Metadata of another hand may hold anything: the boundary once more.
+        raise ExportError(
+            f"{path}: unusable metadata ({type(error).__name__}: {_line(error)}); export it again"
+        ) from None
     return graph
 
 
 def _consistent(file: nir.NIRGraph, graph: Graph) -> None:
     """Refuse a file whose NIR fields say something else than its metadata: one of them was edited."""
     # Whatever was written with an extension node stays one; the rest was small enough for a matrix.
-    extended = any(isinstance(node, nir_extension.ConvolutionMap) for node in file.nodes.values())
-    expected = build(graph, 0 if extended else np.iinfo(np.int64).max)
+    extended = {name for name, node in file.nodes.items() if isinstance(node, nir_extension.ConvolutionMap)}
+    expected = build(graph, extended=extended)
     for name, wanted in expected.nodes.items():
         given = file.nodes.get(name)
         if type(given) is not type(wanted):
@@ -86,10 +86,17 @@ def _unknown_types(path: Path) -> str:
     import h5py
 
     known = set(getattr(nir.ir, "__all_ir"))  # noqa: B009
+    unknown: list[str] = []
+
+    def visit(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and name.endswith("/type"):
+            kind = item[()]
+            kind = kind.decode(errors="replace") if isinstance(kind, bytes) else str(kind)
+            if kind not in known:
+                unknown.append(f"{name.split('/')[-2]} is a {kind}")
+
     with h5py.File(path, "r") as file:
-        nodes = file["node/nodes"]
-        types = {name: node["type"][()].decode() for name, node in nodes.items() if "type" in node}
-    unknown = [f"{name} is a {kind}" for name, kind in types.items() if kind not in known]
+        file.visititems(visit)
     return (", ".join(unknown) or "a node without type") + "; lower it to NIR primitives first"
 
 

@@ -31,7 +31,7 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
     Raises
     ------
     ExportError
-        The graph is not legal, or the file does not read back equal.
+        The graph is not legal, or the file cannot be written or does not read back equal.
     """
     level = "float" if graph.settings.weight_bits is None else "integer"
     require(graph, level)
@@ -45,6 +45,8 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
         if unequal:
             raise ExportError(f"{path}: does not read back equal at {', '.join(unequal)}; please report this")
         os.replace(temporary, path)
+    except OSError as error:
+        raise ExportError(f"{path}: cannot be written ({error}); check the folder and its free space") from error
     finally:
         temporary.unlink(missing_ok=True)
     return back

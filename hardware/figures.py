@@ -23,7 +23,8 @@ class Figure(BaseModel, Generic[Value]):
     source : str
         Publication or file that states it.
     checked : bool
-        Somebody read the figure in that source; otherwise it is remembered, assumed or derived, as the source says.
+        Somebody read the figure in that source; otherwise it is remembered, assumed or derived, as the source
+        says.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,8 @@
 """Does a program fit a chip? Plain rules over the chip's figures; nothing is placed.
 
 The number of cores is a lower bound. A core is taken to serve one population, so that the bound is a sum over
-populations, and each counts only what no placement can avoid: its neurons, and its weights without index, delay and
-padding bits (a convolution kernel once, where the chip shares kernels).
+populations, and each counts only what no placement can avoid: its neurons, and its weights without index,
+delay and padding bits (a convolution kernel once, where the chip shares kernels).
 """
 
 from __future__ import annotations

@@ -85,11 +85,16 @@ def decode(program: Program, recording: Recording) -> NDArray[np.float32]:
     last = program.populations[-1]
     if not last.readout:
         return recording.counts[last.name].reshape(-1, *last.shape).astype(np.float32)
-    values = recording.readouts[last.name] / last.scale
-    for step in program.host.get("steps", []):
-        if step["node"] == last.name and step["kind"] in FUNCTIONS:
-            values = FUNCTIONS[step["kind"]](values)
+    values = apply_functions(program, last.name, recording.readouts[last.name] / last.scale)
     return values.reshape(-1, *last.shape).astype(np.float32)
+
+
+def apply_functions(program: Program, name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The host's elementwise functions of a read-out, in float units."""
+    for step in program.host.get("steps", []):
+        if step["node"] == name and step["kind"] in FUNCTIONS:
+            values = FUNCTIONS[step["kind"]](values)
+    return values
 
 
 def uniform(seed: int, stream: int, count: int, shape: tuple[int, ...]) -> NDArray[np.float64]:

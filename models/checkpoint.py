@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, safe_open, save_file
+from safetensors.torch import load_file, safe_open, save
 from torch import Tensor, nn
 
 
@@ -23,7 +23,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     contiguous = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
     try:
-        save_file(contiguous, temporary, metadata={"spikewright": json.dumps(metadata)})
+        temporary.write_bytes(save(contiguous, metadata={"spikewright": json.dumps(metadata)}))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from .benchmarks.ann import AnnError
+from .benchmarks.energy import EnergyError
+from .benchmarks.report.errors import ReportError
 from .export.errors import ExportError
+from .hardware.chip import ChipError
 from .hardware.program import ProgramError
 from .models.checkpoint import CheckpointError
 from .models.data import DataError
@@ -18,5 +22,6 @@ class BuildError(Exception):
 
 #: Raised for bad input, with a message that names it and the remedy.
 USER_ERRORS: tuple[type[Exception], ...] = (
-    ExportError, ProgramError, CheckpointError, DataError, RecipeError, BuildError, FloatingPointError
+    AnnError, BuildError, CheckpointError, ChipError, DataError, EnergyError, ExportError, FloatingPointError,
+    ProgramError, RecipeError, ReportError,
 )  # fmt: skip

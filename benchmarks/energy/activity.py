@@ -104,7 +104,7 @@ class Activity:
         return value
 
     def at_rate(self, rate: float) -> Activity:
-        """The same network at another mean spike rate: what spikes drive changes in proportion, the rest stays.
+        """The same network at another mean spike rate: spike-driven counts in proportion, the rest unchanged.
 
         Raises
         ------

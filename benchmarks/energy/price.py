@@ -22,13 +22,14 @@ class Energy:
     host_joule : float
         The host's share of it.
     ann_joule, ann_int8_joule : float
-        The ANN in 32-bit floats, and in the spiking network's 8-bit integers (None where the model does not price it).
+        The ANN in 32-bit floats, and in the spiking network's 8-bit integers (None where the model does not
+        price it).
     ratio : float
         ``snn_joule / ann_joule``.
     break_even_rate : float or None
-        Mean spikes a neuron and step at which the spiking network costs what the int8 ANN costs, spike-driven counts
-        in proportion and the rest unchanged. Above 1 it costs less at any rate; None where it never breaks even, or
-        where nothing fired or no int8 ANN is priced.
+        Mean spikes a neuron and step at which the spiking network costs what the int8 ANN costs, spike-driven
+        counts in proportion and the rest unchanged. Above 1 it costs less at any rate; None where it never
+        breaks even, or where nothing fired or no int8 ANN is priced.
     parts : dict of str to float
         Contributions, which sum to ``snn_joule``.
     assumptions, sources : tuple of str
@@ -71,7 +72,8 @@ def price(model: EnergyModel, activity: Activity) -> Energy:
 def break_even_rate(model: EnergyModel, activity: Activity) -> float | None:
     """Spike rate at which the spiking network costs what the int8 ANN costs; see :class:`Energy`.
 
-    With ``E(r) = fixed + driven * r / rate`` set equal to the ANN's energy A, ``r = rate * (A - fixed) / driven``.
+    With ``E(r) = fixed + driven * r / rate`` equal to the ANN's energy A, ``r = rate * (A - fixed) /
+    driven``.
     """
     driven = _energy(model, [p for p in model.parts if p.per in SPIKE_DRIVEN], activity)
     fixed = _energy(model, [p for p in model.parts if p.per not in SPIKE_DRIVEN], activity)

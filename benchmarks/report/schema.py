@@ -33,7 +33,7 @@ class Answers(Part):
 
     same: Verdict = Field(description="Is it still the same answer, and if not, where does it part?")
     fits: Verdict = Field(description="Does it fit, and if not, why?")
-    cost: Verdict = Field(description="What does it cost, next to the ANN?")
+    cost: Verdict = Field(description="What does it cost? Yes: less than the ANN by every energy model.")
 
 
 class Samples(Part):
@@ -64,7 +64,7 @@ class Quality(Part):
     int8: QualityRow
     gap_percent: float = Field(description="Integer reconstruction error over float's, minus one, in per cent.")
     within_one_percent: bool
-    fad_floor: float | None = Field(description="Distance between two halves of the real test images.")
+    fad_floor: float | None = Field(description="Distance of as many real training images as were generated to the test images.")
     fad_trace: float | None = Field(description="Trace of the real images' feature covariance, to normalise by.")
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 

@@ -71,7 +71,7 @@ def test_random_programs(case: tuple[Program, Inputs]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, **EXAMPLES)
+@settings(max_examples=100, **EXAMPLES)
 @given(programs(max_populations=8))
 def test_many_random_programs(case: tuple[Program, Inputs]) -> None:
     assume(fits_lava(case[0]))
