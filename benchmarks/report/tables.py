@@ -50,7 +50,7 @@ def quality(report: Report) -> Table:
         )
         for key, row in (("ann", data.ann), ("float", data.float_), ("int8", data.int8))
     ]
-    rows.append(("Floor: real images, half against half", DASH, plain(data.fad_floor), plain(data.fad_floor)))
+    rows.append(("Floor: real training images", DASH, plain(data.fad_floor), plain(data.fad_floor)))
     return Table(("Version", "Reconstruction MSE", "FAD reconstructions", "FAD samples"), rows)
 
 

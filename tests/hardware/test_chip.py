@@ -246,10 +246,10 @@ def test_too_many_cores(loihi1: Chip) -> None:
     program = chain(dense(4, 2000), dense(2000, 10))
     (finding,) = rules.cores(program, changed(loihi1, cores=2))
     assert (finding.severity, finding.node, finding.rule) == ("error", "chain", "cores")
-    assert "at least 4 cores, Intel Loihi has 2" in finding.detail
+    assert "at least 3 cores, Intel Loihi has 2; neurons per core bind" in finding.detail
     assert "p0 takes 2" in finding.remedy
     assert "at least 2 chips" in finding.remedy
-    assert not rules.cores(program, changed(loihi1, cores=4))
+    assert not rules.cores(program, changed(loihi1, cores=3))
     assert not fit(program, changed(loihi1, cores=2)).fits
 
 
