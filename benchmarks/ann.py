@@ -119,29 +119,25 @@ def count_macs(path: Path) -> MacCount:
     AnnError
         The file cannot be read, a shape is unknown, or an operator may multiply but has no formula here.
     """
-    graph = _with_shapes(path)
+    model = _load(path)
+    _refuse_unknown_operators(path, model.graph)
+    graph = _with_shapes(path, model)
     shapes = dict(_shapes(graph))
     nodes, activations, cheap = [], 0, Counter[str]()
     for index, node in enumerate(graph.node):
-        name = node.name or f"{node.op_type}_{index}"
-        if node.domain not in ("", "ai.onnx") or node.op_type not in COUNTED.keys() | CHEAP:
-            operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
-            raise AnnError(
-                f"{path}: node {name}: {operator} may multiply and accumulate, and is not counted; "
-                f"export it as {', '.join(COUNTED)} or leave it out of the baseline"
-            )
         if node.op_type in CHEAP:
             cheap[node.op_type] += 1
             continue
-        known = {tensor: shapes.get(tensor) for tensor in (*node.input[:2], node.output[0])}
-        for tensor, shape in known.items():
-            if shape is None:
+        for tensor in (*node.input[:2], node.output[0]):
+            if tensor not in shapes:
                 raise AnnError(
-                    f"{path}: node {name}: the shape of {tensor} is unknown; export with fixed shapes"
+                    f"{path}: node {_name(index, node)}: the shape of {tensor} is unknown; "
+                    "export with fixed shapes"
                 )
         inputs, output = [shapes[tensor] for tensor in node.input[:2]], shapes[node.output[0]]
         attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        nodes.append(NodeMacs(name, node.op_type, COUNTED[node.op_type](attributes, inputs, output)))
+        macs = COUNTED[node.op_type](attributes, inputs, output)
+        nodes.append(NodeMacs(_name(index, node), node.op_type, macs))
         activations += prod(output)
     return MacCount(
         name=path.stem,
@@ -153,20 +149,44 @@ def count_macs(path: Path) -> MacCount:
     )
 
 
-def _with_shapes(path: Path) -> onnx.GraphProto:
-    """The file's graph with functions inlined and shapes inferred, for a batch of one."""
+def _load(path: Path) -> onnx.ModelProto:
+    """The file's model, functions inlined."""
     try:
-        model = onnx.load(path)
+        model = inliner.inline_local_functions(onnx.load(path))
     except FileNotFoundError:
         raise AnnError(f"{path}: no such file; export_onnx writes one") from None
-    except (OSError, DecodeError, ValueError) as error:
-        raise AnnError(f"{path}: not a readable ONNX file ({error})") from None
+    except (OSError, DecodeError, ValueError, RuntimeError) as error:
+        raise AnnError(f"{path}: not a readable ONNX file ({_line(error)})") from None
+    if not model.graph.node:
+        raise AnnError(f"{path}: not a readable ONNX file (it holds no node)")
+    return model
+
+
+def _refuse_unknown_operators(path: Path, graph: onnx.GraphProto) -> None:
+    for index, node in enumerate(graph.node):
+        if node.domain not in ("", "ai.onnx") or node.op_type not in COUNTED.keys() | CHEAP:
+            operator = f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+            raise AnnError(
+                f"{path}: node {_name(index, node)}: {operator} may multiply and accumulate, and is not counted; "
+                f"export it as {', '.join(COUNTED)} or leave it out of the baseline"
+            )
+
+
+def _with_shapes(path: Path, model: onnx.ModelProto) -> onnx.GraphProto:
+    """The model's graph with shapes inferred, for a batch of one."""
+    _fix_batch(model.graph)
     try:
-        model = inliner.inline_local_functions(model)
-        _fix_batch(model.graph)
         return shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     except (shape_inference.InferenceError, RuntimeError, ValueError) as error:
-        raise AnnError(f"{path}: its shapes do not agree ({error}); export it again") from None
+        raise AnnError(f"{path}: its shapes do not agree ({_line(error)}); export it again") from None
+
+
+def _name(index: int, node: onnx.NodeProto) -> str:
+    return node.name or f"{node.op_type}_{index}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _fix_batch(graph: onnx.GraphProto) -> None:

@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -73,11 +74,12 @@ def rows() -> list[Row]:
     out: list[Row] = []
     for batch in (1, BATCH):
         inputs, _ = host.encode(program, images[:batch])
-        out.append(Row("emulator", "integer", batch, measure(lambda i=inputs: emulator.run(i)) / batch / steps))
-        module = measure(lambda b=batch: run_module(network, torch.from_numpy(images[:b]), steps, method="step"))
+        out.append(Row("emulator", "integer", batch, measure(partial(emulator.run, inputs)) / batch / steps))
+        stepped = partial(run_module, network, torch.from_numpy(images[:batch]), steps, method="step")
+        module = measure(stepped)
         out.append(Row("snnTorch, step by step", "float32", batch, module / batch / steps))
     inputs, _ = host.encode(program, images[:1])
-    out.append(Row("reference interpreter", "integer", 1, measure(lambda: reference.run(program, inputs)) / steps))
+    out.append(Row("reference interpreter", "integer", 1, measure(partial(reference.run, program, inputs)) / steps))
     out.append(_lava(program, images))
     return out
 

@@ -109,6 +109,8 @@ def _enter(name: str, node: Input, samples: NDArray[np.float32] | None, timestep
     if samples.shape[lead:] != node.shape or (lead == 2 and samples.shape[1] != timesteps):
         wanted = ("samples", *([timesteps] if lead == 2 else []), *node.shape)
         raise ExportError(f"{name}: samples of shape {samples.shape}, wanted ({', '.join(map(str, wanted))})")
+    if not len(samples):
+        raise ExportError(f"{name}: no samples; give at least one")
     if not np.isfinite(samples).all():
         raise ExportError(f"{name}: the samples hold NaN or infinite values; check the loader")
     flat = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).reshape(len(samples), -1, prod(node.shape))

@@ -82,7 +82,7 @@ def quantise(graph: Graph, calibration: Calibration, *, bits: int = 8, per_chann
         node = graph.nodes[name]
         assert isinstance(node, LIF | LI)
         if isinstance(node, LIF) and node.static:
-            out = out.with_node(name, _static(name, node, calibration))
+            out = out.with_node(name, _static(name, node, calibration, per_channel))
         else:
             for changed, value in _population(graph, name, node, calibration, bits, per_channel).items():
                 out = out.with_node(changed, value)
@@ -97,19 +97,21 @@ def decay_register(beta: float) -> int:
 
 
 def _gain(beta: float, timesteps: int) -> float:
-    """Largest membrane over the steps of a sample, in units of a constant input."""
-    return float(sum(beta**k for k in range(timesteps)))
+    """Largest membrane over the steps of a sample, in units of a constant input, with the decay that the register keeps."""
+    keep = 1 - decay_register(beta) / formats.DECAY_ONE
+    return float(sum(keep**k for k in range(timesteps)))
 
 
-def _static(name: str, node: LIF, calibration: Calibration) -> IntegerNeuron:
-    """A population whose current the host writes as a bias."""
-    peak = calibration.static_peak.get(name, 0.0) * STATIC_MARGIN
-    theta = node.threshold.astype(np.float64)
-    limits = [formats.THRESHOLD_MAX * 64 / theta.max()]
+def _static(name: str, node: LIF, calibration: Calibration, per_channel: bool) -> IntegerNeuron:
+    """A population whose current the host writes as a bias; each of its neurons may have a scale of its own."""
+    if name not in calibration.static_peak:
+        raise ExportError(f"{name}: the calibration has no current of it; calibrate with samples of the input")
+    peak = calibration.static_peak[name] * STATIC_MARGIN
+    theta = _threshold_by_unit(name, node, node.threshold.size if per_channel else 1)
+    limits = formats.THRESHOLD_MAX * 64 / theta
     if peak > 0:
-        limits += [formats.BIAS_MAX / peak, STATE_CEILING * (1 - node.beta or 1) / peak]
-    scale = _snap(name, np.array([min(limits)]), theta.min(keepdims=True))
-    return _integer(name, node, scale, np.zeros(1), static=True)
+        limits = np.minimum(limits, min(formats.BIAS_MAX, STATE_CEILING * (1 - node.beta or 1)) / peak)
+    return _integer(name, node, _snap(name, limits, theta), np.zeros(1), static=True)
 
 
 def _population(
@@ -117,8 +119,8 @@ def _population(
 ) -> dict[str, Synapses | IntegerNeuron]:
     groups = {s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses)}
     units = gcd(*(g.map.channels for g in groups.values())) if per_channel and isinstance(node, LIF) else 1
-    if isinstance(node, LIF) and node.threshold.size > 1 and units == 1 and np.ptp(node.threshold) > 0:
-        raise ExportError(f"{name}: thresholds differ between neurons; quantise with a scale per channel")
+    theta = _threshold_by_unit(name, node, units) if isinstance(node, LIF) else None
+    timesteps = graph.settings.timesteps
     bias = np.zeros(1)
     for g in groups.values():
         if g.bias is not None:
@@ -127,15 +129,22 @@ def _population(
     rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in groups}
     corrected, cap = bias, np.full(units, np.inf)
     for _ in range(CORRECTION_ROUNDS):
-        cap = np.minimum(cap, _caps(node, groups, corrected, units, graph.settings.timesteps))
-        exponent, scale = _scales(name, node, groups, rates, cap, top, units)
+        cap = np.minimum(cap, _caps(node, theta, groups, corrected, units, timesteps))
+        exponent, scale = _scales(name, node, theta, groups, rates, cap, top, units)
         quantised, shift = _round(groups, rates, scale, exponent, top, units, node.shape)
         corrected = bias - shift
-        # The correction may ask for a larger bias than the scale was chosen for.
-        if (scale <= _caps(node, groups, corrected, units, graph.settings.timesteps) * (1 + 1e-9)).all():
+        # Rounding may ask for a larger bias than the scale was chosen for, and may round every weight up.
+        fits = np.minimum(
+            _caps(node, theta, groups, corrected, units, timesteps),
+            scale * _headroom(node, quantised, scale, corrected, units, timesteps),
+        )
+        if (scale <= fits * (1 + 1e-9)).all():
             break
+        cap = np.minimum(cap, fits)
     else:
-        raise ExportError(f"{name}: rounding to {bits} bits moves its bias beyond {formats.BIAS_MAX}; use more bits")
+        raise ExportError(
+            f"{name}: rounded to {bits} bits its bias or membrane leaves the chip's range at every scale; use more bits"
+        )
     return {**quantised, name: _integer(name, node, scale, corrected, static=False)}
 
 
@@ -161,6 +170,7 @@ def _round(
 def _scales(
     name: str,
     node: LIF | LI,
+    theta: Floats | None,
     groups: dict[str, Synapses],
     rates: dict[str, Floats | None],
     cap: Floats,
@@ -170,13 +180,28 @@ def _scales(
     """Weight exponent of a population and scale of each unit."""
     largest = np.max([_by_unit(g.map, np.abs(g.map.weight), units).max(1) for g in groups.values()], axis=0)
     exponent, scale = _choose(largest.astype(np.float64), cap, top)
-    if isinstance(node, LIF):
-        scale = _snap(name, scale, _threshold_by_unit(node, units))
-    return exponent, _clip(groups, rates, scale, cap, exponent, top, node, units)
+    if theta is not None:
+        scale = _snap(name, scale, theta)
+    return exponent, _clip(name, groups, rates, scale, cap, exponent, top, theta, units)
+
+
+def _headroom(
+    node: LIF | LI, quantised: dict[str, Synapses], scale: Floats, bias: Floats, units: int, timesteps: int
+) -> Floats:
+    """Room left in the state, whatever spikes arrive, as a factor of each unit's scale: below 1 the unit may overflow."""
+    total = sum(
+        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) * weight_unit(g.exponent or 0)
+        for g in quantised.values()
+    )
+    full = np.repeat(scale, np.prod(node.shape, dtype=int) // units)
+    rounded = np.rint(np.clip(full * bias, -formats.BIAS_MAX, formats.BIAS_MAX)).astype(np.int64)
+    value = formats.bias_value(*formats.split_bias(rounded))
+    worst = (np.asarray(total) + np.abs(value).reshape(units, -1).max(1)) * _gain(node.beta, timesteps)
+    return np.where(worst > STATE_CEILING, STATE_CEILING / np.maximum(worst, 1) * (1 - 1e-6), np.inf)
 
 
 def _caps(
-    node: LIF | LI, groups: dict[str, Synapses], bias: Floats, units: int, timesteps: int
+    node: LIF | LI, theta: Floats | None, groups: dict[str, Synapses], bias: Floats, units: int, timesteps: int
 ) -> Floats:
     """Largest scale of each unit that thresholds, biases and the 24-bit state allow, whatever spikes arrive."""
     total = sum(_by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values())
@@ -185,8 +210,8 @@ def _caps(
     with np.errstate(divide="ignore"):
         cap = STATE_CEILING / (worst * _gain(node.beta, timesteps))
         cap = np.minimum(cap, formats.BIAS_MAX / by_unit)
-    if isinstance(node, LIF):
-        cap = np.minimum(cap, formats.THRESHOLD_MAX * 64 / _threshold_by_unit(node, units))
+    if theta is not None:
+        cap = np.minimum(cap, formats.THRESHOLD_MAX * 64 / theta)
     # Without weights and bias nothing bounds the scale; any finite one will do.
     return np.where(np.isfinite(cap), cap, 1.0)
 
@@ -199,9 +224,16 @@ def _by_unit(map_: LinearMap, values: NDArray[Any], units: int, rows: bool = Fal
     return moved.reshape(units, -1)
 
 
-def _threshold_by_unit(node: LIF, units: int) -> Floats:
+def _threshold_by_unit(name: str, node: LIF, units: int) -> Floats:
     theta = node.threshold.astype(np.float64)
-    return np.broadcast_to(theta, (units,)) if theta.size == 1 else theta.reshape(units, -1).max(1)
+    by_unit = np.broadcast_to(theta, (units, 1)) if theta.size == 1 else theta.reshape(units, -1)
+    if np.ptp(by_unit, axis=1).any():
+        whole = "a channel" if units > 1 else "the population"
+        raise ExportError(
+            f"{name}: thresholds differ between neurons of {whole}, which share a scale; "
+            "train one threshold, or quantise a linear layer with a scale per channel"
+        )
+    return by_unit[:, 0]
 
 
 def _choose(largest: Floats, cap: Floats, top: int) -> tuple[int, Floats]:
@@ -236,13 +268,14 @@ def _snap(name: str, scale: Floats, theta: Floats) -> Floats:
 
 
 def _clip(
+    name: str,
     groups: dict[str, Synapses],
     rates: dict[str, Floats | None],
     scale: Floats,
     cap: Floats,
     exponent: int,
     top: int,
-    node: LIF | LI,
+    theta: Floats | None,
     units: int,
 ) -> Floats:
     """Scales that make the expected squared error of the input least: a few large weights may be clipped.
@@ -252,8 +285,8 @@ def _clip(
     best, best_error = scale, np.full(units, np.inf)
     for clip in CLIPS:
         candidate = np.minimum(scale / clip, cap)
-        if isinstance(node, LIF):
-            candidate = _snap("", candidate, _threshold_by_unit(node, units))
+        if theta is not None:
+            candidate = _snap(name, candidate, theta)
         error = np.zeros(units)
         for s, g in groups.items():
             w = g.map.weight.astype(np.float64)

@@ -47,7 +47,8 @@ class _ShapeRun(fx.Interpreter):
         try:
             result = super().run_node(n)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            raise ExportError(f"does not pass {n.target} ({_first_line(error)})") from error
+            where = n.target if n.op == "call_module" else n.name
+            raise ExportError(f"does not pass {where} ({_first_line(error)})") from error
         n.meta[TUPLE] = isinstance(result, tuple | list) and len(result) > 0
         first = result[0] if n.meta[TUPLE] else result
         if isinstance(first, Tensor):
@@ -110,7 +111,7 @@ def trace(
         run.extra_traceback = False
         try:
             with torch.no_grad():
-                run.run(sample[None])
+                run.run(torch.stack([sample, sample]))  # two, so that whatever mixes a batch shows
         except ExportError as error:
             raise ExportError(f"{name}: a sample of shape {tuple(sample.shape)} {error}") from error.__cause__
         return GraphBuilder(module, name, coding, timesteps).build(traced)
@@ -119,15 +120,20 @@ def trace(
 @contextmanager
 def _untouched(module: nn.Module) -> Iterator[None]:
     """Put training flags, hidden states (they are buffers) and all other attributes back in the end."""
-    before = [(child, dict(child.__dict__), dict(child._buffers)) for child in module.modules()]
+    tables = ("_buffers", "_parameters")
+    before = [
+        (child, dict(child.__dict__), {table: dict(getattr(child, table)) for table in tables})
+        for child in module.modules()
+    ]
     try:
         yield
     finally:
-        for child, attributes, buffers in before:
+        for child, attributes, registered in before:
             child.__dict__.clear()
             child.__dict__.update(attributes)
-            child._buffers.clear()
-            child._buffers.update(buffers)
+            for table, entries in registered.items():
+                getattr(child, table).clear()
+                getattr(child, table).update(entries)
 
 
 def _first_line(error: Exception) -> str:

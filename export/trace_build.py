@@ -117,7 +117,7 @@ class GraphBuilder:
             raise ExportError(f"{path}: called with {', '.join(given)}; only its input is carried over")
         source = self._source(current, path)
         if isinstance(module, snn.SpikingNeuron):
-            self._add(node, name, neuron(path, module, self._shape(node), self._reads_membrane(path, node)), source)
+            self._add(node, name, neuron(path, module, self._shape(node), self._reads_membrane(path, module, node)), source)
         elif hasattr(module, "spikewright_host_step"):
             self._add(node, name, HostFunction(self._shape(node), str(module.spikewright_host_step)), source)
         else:
@@ -139,8 +139,11 @@ class GraphBuilder:
             raise ExportError(f"{path}: shares the membrane {state} with {other}; give each neuron its own")
         self.states[state] = path
 
-    def _reads_membrane(self, path: str, node: fx.Node) -> bool:
+    def _reads_membrane(self, path: str, module: snn.SpikingNeuron, node: fx.Node) -> bool:
         """Whether the network goes on with the membrane; handing it back beside the output does not count."""
+        pair = module.output or not module.init_hidden
+        if pair and module.reset_mechanism == "none" and any(user.op == "output" for user in node.users):
+            return True  # a neuron that never resets and hands out both as the network's result is a read-out
         membranes = [user for user in node.users if _is_item(user, 1)]
         spikes = [node, *(user for user in node.users if _is_item(user, 0))]
         reads = any(_goes_on(m) for m in membranes)

@@ -23,8 +23,8 @@ from ..export.formats import (
 
 def decay(state: Ints, register: Ints | int) -> Ints:
     """Keep ``(4096 - register) / 4096`` of a state, rounding toward zero."""
-    kept = (np.abs(state) * (DECAY_ONE - register)) >> DECAY_BITS
-    return np.sign(state) * kept
+    kept: Ints = np.abs(state) * (DECAY_ONE - register)
+    return np.sign(state) * (kept >> DECAY_BITS)
 
 
 def wrap_current(current: Ints) -> Ints:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..export.formats import DELAY_MAX
-from ..export.graph import Graph, Input, IntegerNeuron, Synapses
+from ..export.graph import Graph, Input, IntegerNeuron, Output, Synapses
 from ..export.levels import require
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
 from .program_io import map_header
@@ -31,12 +31,11 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
     Raises
     ------
     ProgramError
-        A branch needs a longer delay than a synapse has, or ``inject`` names no population.
+        A branch needs a longer delay than a synapse has, or ``inject`` names no population that all the rest hangs on.
     """
     require(graph, "integer")
-    if inject is not None and not isinstance(graph.nodes.get(inject), IntegerNeuron):
-        known = ", ".join(graph.select(IntegerNeuron))
-        raise ProgramError(f"inject: {inject!r} is no population of {graph.name}; populations: {known}")
+    if inject is not None:
+        _check_injection(graph, inject)
     kept = _downstream(graph, inject)
     starts: dict[str, int] = {}
     sources: list[SpikeSource] = []
@@ -50,6 +49,11 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
             starts[name] = 0
         elif isinstance(node, IntegerNeuron):
             feeding = [graph.sources(s)[0] for s in graph.sources(name)]
+            missing = [f for f in feeding if not node.static and f not in starts]
+            if missing:
+                raise ProgramError(
+                    f"inject: {name} is fed by {missing[0]} as well, which {inject} does not feed; inject further back"
+                )
             starts[name] = 0 if node.static else 1 + max(starts[f] for f in feeding)
             populations.append(_population(name, node, starts[name]))
             if node.static:
@@ -74,6 +78,16 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
     )
     validate(program)
     return program
+
+
+def _check_injection(graph: Graph, inject: str) -> None:
+    known = [n for n in graph.select(IntegerNeuron) if not getattr(graph.nodes[n], "readout", False)]
+    if inject not in known:
+        raise ProgramError(
+            f"inject: {inject!r} is no firing population of {graph.name}; populations: {', '.join(known)}"
+        )
+    if all(isinstance(graph.nodes[target], Output) for target in graph.targets(inject)):
+        raise ProgramError(f"inject: {inject} is the last population, nothing would run; inject further back")
 
 
 def _downstream(graph: Graph, inject: str | None) -> list[str]:
@@ -107,7 +121,9 @@ def _encoder(graph: Graph, population: str, synapses: str, host: dict[str, Any],
     """Keep the float map whose result the host writes as a bias."""
     node = graph.nodes[synapses]
     assert isinstance(node, Synapses)
-    host["encoders"].append({"population": population, "name": synapses, "map": map_header(node.map)})
+    sample = graph.nodes[graph.sources(synapses)[0]].shape
+    encoder = {"population": population, "name": synapses, "sample": sample, "map": map_header(node.map)}
+    host["encoders"].append(encoder)
     arrays[f"{synapses}.weight"] = node.map.weight
     arrays[f"{synapses}.bias"] = np.zeros(node.map.channels, np.float32) if node.bias is None else node.bias
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from graphlib import TopologicalSorter
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -101,7 +102,7 @@ class Emulator:
         for first in range(0, inputs.samples, self.tile):
             parts.append(self._tile(inputs.select(slice(first, first + self.tile)), detail, populations))
             progress(min(first + self.tile, inputs.samples), inputs.samples)
-        merged = {
+        merged: dict[str, Any] = {
             key: {name: np.concatenate([getattr(p, key)[name] for p in parts]) for name in getattr(parts[0], key)}
             for key in ("counts", "readouts", "spikes", "currents", "membranes")
         }

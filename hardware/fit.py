@@ -144,7 +144,7 @@ def cores(program: Program, chip: Chip) -> list[Finding]:
         else "use fewer weight bits or a sparser network"
     )
     remedy = f"{smaller} ({largest.name} takes {largest.cores}), or at least {-(-bound // available)} chips"
-    detail = f"needs at least {bound} cores, {chip.title} has {available}; {limit} bind"
+    detail = f"needs at least {bound} cores, {chip.title} has {available}; the limit is {limit}"
     return [Finding("error", program.name, "cores", detail, remedy)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ..export.formats import BIAS_MAX, split_bias
 from ..export.linear import dense_operations, expand_channels, with_weight
@@ -21,7 +22,7 @@ from .recording import Recording
 Floats = NDArray[np.float32]
 FUNCTIONS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "tanh": np.tanh,
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "sigmoid": expit,
 }
 
 
@@ -48,6 +49,8 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
     if not np.isfinite(samples).all():
         raise ProgramError("the samples hold NaN or infinite values; check the loader")
     if not program.host.get("encoders"):
+        if len(program.sources) != 1:
+            raise ProgramError(f"{program.name}: has {len(program.sources)} spike sources, samples have one place to go")
         source = program.sources[0]
         wanted = (program.timesteps, *source.shape)
         if samples.shape[1:] != wanted:
@@ -59,10 +62,11 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
     for encoder in program.host["encoders"]:
         weight = program.host_arrays[f"{encoder['name']}.weight"]
         map_ = map_from_header(encoder["map"], weight)
-        if samples.shape[1:] != map_.input_shape:
-            raise ProgramError(f"samples of shape {samples.shape[1:]}, {encoder['name']} takes {map_.input_shape}")
+        wanted = tuple(encoder["sample"])
+        if samples.shape[1:] != wanted:
+            raise ProgramError(f"samples of shape {samples.shape[1:]}, {encoder['name']} takes {wanted}")
         x = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).flatten(1)
-        bias = expand_channels(program.host_arrays[f"{encoder['name']}.bias"], map_.output_shape)
+        bias: Floats = expand_channels(program.host_arrays[f"{encoder['name']}.bias"], map_.output_shape)
         current = map_.forward(x, torch.from_numpy(weight)).numpy().astype(np.float64) + bias
         name = encoder["population"]
         currents[name] = currents.get(name, np.zeros(1)) + current

@@ -178,8 +178,10 @@ class Inputs:
     @property
     def samples(self) -> int:
         """Number of samples."""
-        for array in (*self.spikes.values(), *(mantissa for mantissa, _ in self.biases.values())):
-            return int(array.shape[0])
+        for raster in self.spikes.values():
+            return len(raster)
+        for mantissa, _ in self.biases.values():
+            return len(mantissa)
         return 0
 
     def select(self, index: slice) -> Inputs:
@@ -199,19 +201,32 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
         Names the source or population, what it wants and what it got.
     """
     samples = inputs.samples
+    if samples < 1:
+        raise ProgramError(f"{program.name}: no samples; give at least one")
     wanted_spikes = {source.name: (samples, program.timesteps, source.size) for source in program.sources}
     wanted_bias = {p.name: (samples, p.size) for p in program.populations if p.host_bias}
-    for kind, wanted, given in (
-        ("spikes", wanted_spikes, {k: v.shape for k, v in inputs.spikes.items()}),
-        ("biases", wanted_bias, {k: m.shape for k, (m, _) in inputs.biases.items()}),
+    exponents = {k: e for k, (_, e) in inputs.biases.items()}
+    mantissas = {k: m for k, (m, _) in inputs.biases.items()}
+    largest = hw.BIAS_MANTISSA_MAX
+    for kind, wanted, given, low, high in (
+        ("spikes", wanted_spikes, inputs.spikes, 0, 1),
+        ("bias mantissas", wanted_bias, mantissas, -largest, largest),
+        ("bias exponents", wanted_bias, exponents, 0, hw.BIAS_EXPONENT_MAX),
     ):
         if wanted.keys() != given.keys():
             raise ProgramError(f"input {kind} for {sorted(given)}, the program takes them for {sorted(wanted)}")
         for name, shape in wanted.items():
-            if given[name] != shape:
-                raise ProgramError(f"input {kind} for {name}: shape {given[name]}, wanted {shape}")
-    if any(v.size and v.max() > 1 for v in inputs.spikes.values()):
-        raise ProgramError("input spikes must be 0 or 1")
+            _check_integers(f"input {kind} for {name}", given[name], shape, low, high)
+
+
+def _check_integers(label: str, array: NDArray[Any], shape: Shape, low: int, high: int) -> None:
+    if array.shape != shape:
+        raise ProgramError(f"{label}: shape {array.shape}, wanted {shape}")
+    if array.dtype.kind not in "iub":
+        raise ProgramError(f"{label}: {array.dtype} is no integer type")
+    if array.size and (array.min() < low or array.max() > high):
+        worst = array.min() if array.min() < low else array.max()
+        raise ProgramError(f"{label}: {worst} is outside {low}..{high}")
 
 
 def validate(program: Program) -> None:
@@ -226,6 +241,11 @@ def validate(program: Program) -> None:
     sizes = {p.name: p.size for p in program.populations} | {s.name: s.size for s in program.sources}
     if len(starts) != len(program.populations) + len(program.sources):
         raise ProgramError("two populations or sources share a name")
+    groups = [g.name for g in program.synapses]
+    if len(set(groups)) != len(groups):
+        raise ProgramError("two synapse groups share a name")
+    if not program.populations:
+        raise ProgramError(f"{program.name}: has no population")
     if not 1 <= program.timesteps <= program.period:
         raise ProgramError(f"{program.timesteps} time steps do not fit a period of {program.period}")
     for p in program.populations:
@@ -258,10 +278,14 @@ def _check_population(p: Population) -> None:
         ("bias mantissa", p.bias_mantissa, -hw.BIAS_MANTISSA_MAX, hw.BIAS_MANTISSA_MAX),
         ("bias exponent", p.bias_exponent, 0, hw.BIAS_EXPONENT_MAX),
     ):
-        if array.shape != (p.size,):
-            raise ProgramError(f"population {p.name}: {label} has shape {array.shape}, wanted ({p.size},)")
-        if array.min(initial=low) < low or array.max(initial=high) > high:
-            worst = array.min() if array.min() < low else array.max()
-            raise ProgramError(f"population {p.name}: {label} {worst} is outside {low}..{high}")
+        _check_integers(f"population {p.name}: {label}", array, (p.size,), low, high)
+    if p.size < 1:
+        raise ProgramError(f"population {p.name}: shape {p.shape} holds no neuron")
+    if p.scale.shape != (p.size,) or not (np.isfinite(p.scale) & (p.scale > 0)).all():
+        raise ProgramError(f"population {p.name}: scale must be one finite number above zero a neuron")
     if not 0 <= p.current_decay < hw.DECAY_ONE or not 0 <= p.membrane_decay <= hw.DECAY_ONE:
         raise ProgramError(f"population {p.name}: decays {p.current_decay}, {p.membrane_decay} exceed 12 bits")
+    if p.start < 0:
+        raise ProgramError(f"population {p.name}: starts at {p.start}, before the run does")
+    if p.host_bias and p.bias_mantissa.any():
+        raise ProgramError(f"population {p.name}: the host writes its bias, so it may have none of its own")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -62,16 +61,20 @@ def load_program(path: Path) -> Program:
             arrays = {key: file[key] for key in file.files if key != "header"}
     except FileNotFoundError:
         raise ProgramError(f"{path}: no such program; `spikewright export` writes one") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+    except Exception as error:
+        # numpy, zipfile and zlib each raise their own: the boundary to foreign bytes.
         raise ProgramError(f"{path}: not a readable program ({error}); export it again") from None
-    if header.get("format") != FORMAT or header.get("version") != VERSION:
-        found = f"{header.get('format')} version {header.get('version')}"
-        raise ProgramError(f"{path}: {found}, this release reads {FORMAT} version {VERSION}; export it again")
+    kind, version = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    if kind != FORMAT or version != VERSION:
+        wanted = f"{FORMAT} version {VERSION}"
+        raise ProgramError(f"{path}: {kind} version {version}, this release reads {wanted}; export it again")
     try:
         program = _build(header, arrays)
-    except (KeyError, TypeError, ValueError) as error:
+        validate(program)
+    except ProgramError as error:
+        raise ProgramError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ProgramError(f"{path}: incomplete program ({error!r}); export it again") from None
-    validate(program)
     return program
 
 

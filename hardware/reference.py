@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +108,7 @@ def windowed(
     """
     start = {p.name: p.start for p in program.populations}
 
-    def cut(name: str, record: NDArray[np.generic]) -> NDArray[np.generic]:
+    def cut(name: str, record: NDArray[Any]) -> NDArray[Any]:
         begin = start.get(name, 0)
         window = record[begin : begin + samples * program.period]
         return window.reshape(samples, program.period, -1)[:, : program.timesteps]

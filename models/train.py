@@ -16,7 +16,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
-from .checkpoint import load_tensors, save_tensors
+from .checkpoint import CheckpointError, load_tensors, save_tensors
+from .interrupt import whole_steps
 from .recipe import TrainRecipe
 
 BN_IMAGES = 4096  # images that re-estimate batch normalisation before export
@@ -44,7 +45,7 @@ class Progress:
     losses: dict[str, float]
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Exception):
     """Training was stopped; the checkpoint holds everything up to the named step."""
 
 
@@ -93,6 +94,15 @@ def train(
     -------
     list of dict
         One row an epoch: mean losses.
+
+    Raises
+    ------
+    Interrupted
+        On Ctrl-C, once the step under way is done and saved.
+    CheckpointError
+        The folder's checkpoint is of another recipe, seed or network.
+    FloatingPointError
+        The loss is no longer finite.
     """
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
@@ -115,40 +125,53 @@ def train(
 
     model.train()
     order = torch.empty(0)
+    board = _Metrics(folder) if fabric.is_global_zero else None
+    whole = True  # no step is half done: what is in memory may be saved
     try:
-        while state.step < total:
-            epoch, position = divmod(state.step, per_epoch)
-            if position == 0 or not len(order):
-                order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-            chosen = order[position * batch : (position + 1) * batch][fabric.global_rank :: fabric.world_size]
-            if recipe.schedule == "cosine":
-                for group, lr in zip(optimiser.param_groups, base, strict=True):
-                    group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
-            losses = model.losses(images[chosen.to(images.device)], recipe.rate_penalty)
-            wrapped.zero_grad()
-            fabric.backward(losses["total"])
-            wrapped.step()
-            state.step += 1
-            values = {name: float(loss.detach()) for name, loss in losses.items()}
-            if not math.isfinite(values["total"]):
-                raise FloatingPointError(
-                    f"the loss is {values['total']} at step {state.step}; lower [train] lr (now {recipe.lr})"
-                )
-            for name, value in values.items():
-                state.sums[name] = state.sums.get(name, 0.0) + value
-            if state.step % per_epoch == 0:
-                means = {name: value / per_epoch for name, value in state.sums.items()}
-                state.rows.append({"epoch": epoch + 1, "step": state.step, **means})
-                state.sums = {}
-                if fabric.is_global_zero:
-                    _write_metrics(folder, state.rows)
-            if state.step % checkpoint_every == 0 or state.step == total:
-                _save(path, network, optimiser, state, recipe, seed)
-            if fabric.is_global_zero:
-                report(Progress(state.step, total, epoch + 1, values))
+        with whole_steps() as release:
+            while state.step < total:
+                whole = False
+                epoch, position = divmod(state.step, per_epoch)
+                if position == 0 or not len(order):
+                    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
+                chosen = order[position * batch : (position + 1) * batch][fabric.global_rank :: fabric.world_size]
+                if recipe.schedule == "cosine":
+                    for group, lr in zip(optimiser.param_groups, base, strict=True):
+                        group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
+                losses = model.losses(images[chosen.to(images.device)], recipe.rate_penalty)
+                wrapped.zero_grad()
+                fabric.backward(losses["total"])
+                wrapped.step()
+                state.step += 1
+                values = {name: float(loss.detach()) for name, loss in losses.items()}
+                if not math.isfinite(values["total"]):
+                    raise FloatingPointError(
+                        f"the loss is {values['total']} at step {state.step}; lower [train] lr (now {recipe.lr})"
+                    )
+                for name, value in values.items():
+                    state.sums[name] = state.sums.get(name, 0.0) + value
+                if state.step % per_epoch == 0:
+                    means = {name: value / per_epoch for name, value in state.sums.items()}
+                    state.rows.append({"epoch": epoch + 1, "step": state.step, **means})
+                    state.sums = {}
+                    if board is not None:
+                        board.write(state.rows)
+                whole = True
+                if state.step % checkpoint_every == 0 or state.step == total:
+                    _save(path, network, optimiser, state, recipe, seed)
+                if board is not None:
+                    report(Progress(state.step, total, epoch + 1, values))
+                release()
     except KeyboardInterrupt:
+        if not whole:
+            raise Interrupted(
+                f"stopped within step {state.step + 1} of {total}; the same command continues from the last checkpoint"
+            ) from None
         _save(path, network, optimiser, state, recipe, seed)
         raise Interrupted(f"stopped at step {state.step} of {total}; the same command continues from there") from None
+    finally:
+        if board is not None:
+            board.close()
     reestimate_batch_norm(network, images, batch)
     network.eval()
     return state.rows
@@ -182,35 +205,55 @@ def _load(
 ) -> _State:
     tensors, metadata = load_tensors(path)
     if metadata.get("recipe") != recipe.model_dump() or metadata.get("seed") != seed:
-        raise ValueError(
+        raise CheckpointError(
             f"{path} belongs to another recipe or seed; choose another folder, delete it, or train with --no-resume"
         )
-    network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-    full = optimiser.state_dict()
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        if key.startswith("optimiser."):
-            _, index, name = key.split(".")
-            moments.setdefault(int(index), {})[name] = value
-    optimiser.load_state_dict({"state": moments, "param_groups": full["param_groups"]})
-    torch.set_rng_state(tensors["rng.cpu"])
-    if "rng.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["rng.cuda"])
-    return _State(metadata["step"], metadata["rows"], metadata["sums"])
+    try:
+        network.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+        full = optimiser.state_dict()
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        optimiser.load_state_dict({"state": moments, "param_groups": full["param_groups"]})
+        torch.set_rng_state(tensors["rng.cpu"])
+        if "rng.cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["rng.cuda"])
+        return _State(metadata["step"], metadata["rows"], metadata["sums"])
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        first = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path} does not fit this network ({first}); choose another folder, or train with --no-resume"
+        ) from error
 
 
-def _write_metrics(folder: Path, rows: list[dict[str, float]]) -> None:
-    """Write all rows as CSV, and the newest one to TensorBoard."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
-    writer.writeheader()
-    writer.writerows(rows)
-    temporary = folder / f".metrics.csv.{os.getpid()}.tmp"
-    temporary.write_text(text.getvalue())
-    os.replace(temporary, folder / "metrics.csv")
-    from torch.utils.tensorboard import SummaryWriter  # heavy, and of use in training alone
+class _Metrics:
+    """Rows of an epoch as CSV, rewritten whole, and as TensorBoard events."""
 
-    with SummaryWriter(str(folder), purge_step=int(rows[-1]["step"])) as board:
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.csv"
+        self.board: Any = None
+
+    def write(self, rows: list[dict[str, float]]) -> None:
+        """Write all rows to the CSV file and the newest one to TensorBoard."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        temporary.write_text(text.getvalue())
+        os.replace(temporary, self.path)
+        step = int(rows[-1]["step"])
+        if self.board is None:
+            from torch.utils.tensorboard import SummaryWriter  # heavy, and of use in training alone
+
+            self.board = SummaryWriter(str(self.path.parent), purge_step=step)
         for name, value in rows[-1].items():
             if name not in ("epoch", "step"):
-                board.add_scalar(name, value, int(rows[-1]["step"]))
+                self.board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self.board is not None:
+            self.board.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
 
@@ -58,6 +59,6 @@ def _cost(energy: Mapping[str, EnergyRow]) -> Verdict:
     rows = [f"{row.ratio:.2f} times the ANN by {row.title}" for row in energy.values()]
     cheaper = all(row.ratio < 1 for row in energy.values())
     dearer = all(row.ratio >= 1 for row in energy.values())
-    status = "yes" if cheaper else "no" if dearer else "unknown"
+    status: Literal["yes", "no", "unknown"] = "yes" if cheaper else "no" if dearer else "unknown"
     said = {"yes": "Less than the ANN by every model", "no": "More than the ANN by every model", "unknown": "It depends on the model"}
     return Verdict(status=status, text=f"{said[status]}: {'; '.join(rows)}.")

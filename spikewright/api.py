@@ -32,7 +32,8 @@ class Deployment:
     recording : Recording
         The emulator's run over all samples: spike counts and read-outs.
     outputs, float_outputs : ndarray
-        What the chip gives and what the module gives after the last step: a read-out in float units, or spike counts.
+        What the chip gives and what the module gives after the last step: a read-out membrane in float units, through
+        the host's functions, or spike counts.
     norse, reference, lava : NorseCheck, BackendCheck, BackendCheck
         Comparisons; ``ran`` and ``equal`` say what happened.
     layers : list of LayerCount
@@ -97,12 +98,16 @@ def deploy(
     reference, _ = check_reference(lowered.program, few)
     source = run_module(module, torch.from_numpy(array), timesteps, method=method, coding=coding)
     last = lowered.program.populations[-1]
-    float_outputs = source.output if last.readout else source.spikes[last.name].sum(1).reshape(-1, *last.shape)
+    if last.readout:
+        membrane = source.membranes[last.name][:, -1].astype(np.float64)
+        float_outputs = host.apply_functions(lowered.program, last.name, membrane)
+    else:
+        float_outputs = source.spikes[last.name].sum(1)
     return Deployment(
         lowered=lowered,
         recording=recording,
         outputs=host.decode(lowered.program, recording),
-        float_outputs=np.asarray(float_outputs, np.float32),
+        float_outputs=float_outputs.reshape(-1, *last.shape).astype(np.float32),
         norse=check_norse(module, method, lowered.float_graph, place / FLOAT, array[:checked]),
         reference=reference,
         lava=check_lava(lowered.program, few, lava_seconds) if lava else not_run("switched off"),

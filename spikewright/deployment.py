@@ -64,7 +64,8 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
     recipe, program, images = workspace.recipe, lowered.program, workspace.test_images
     emulator = Emulator(program)
     ann, autoencoder = workspace.network("ann"), workspace.network("fad")
-    assert isinstance(ann, ANNVAE) and isinstance(autoencoder, Autoencoder)
+    assert isinstance(ann, ANNVAE)
+    assert isinstance(autoencoder, Autoencoder)
 
     with steps(f"Integer program on {len(images)} test images") as step:
         inputs, clipped = host.encode(program, images)

@@ -109,7 +109,7 @@ def quality(
     gap = 100 * (rows["int8"].reconstruction_mse / rows["float"].reconstruction_mse - 1)
     return parts.Quality(
         ann=rows["ann"],
-        float_=rows["float"],
+        float=rows["float"],
         int8=rows["int8"],
         gap_percent=gap,
         within_one_percent=gap <= GAP_LIMIT,

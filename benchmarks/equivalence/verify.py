@@ -14,7 +14,7 @@ from ...export.graph import Graph
 from ...export.record import run_module
 from ...hardware import reference
 from ...hardware.emulator import Emulator
-from ...hardware.lava import driver as lava
+from ...hardware import lava
 from ...hardware.program import Inputs, Program
 from ...hardware.recording import Recording, compare
 from ..report.schema import BackendCheck, FirstDifference, LayerAgreement, NorseCheck

@@ -14,8 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from multiprocessing import shared_memory
+from multiprocessing import Process, shared_memory
 from typing import Any
 
 from ..program_io import load_program
@@ -28,56 +27,53 @@ POLL = 0.2
 def main(directory: str) -> None:
     """Run the job in a directory."""
     job = Job.load(directory)
-    running = threading.Event()
-    threading.Thread(target=_watch, args=(job, running), daemon=True).start()
+    actors: list[Any] = []
+    threading.Thread(target=_watch, args=(job, actors), daemon=True).start()
     _name_segments()
     prepare()
-    from lava.magma.runtime import runtime  # type: ignore[import-untyped]
+    # Importing this makes fork the start method of multiprocessing.
+    from lava.magma.runtime.message_infrastructure import multiprocessing  # type: ignore[import-untyped]
 
     from .network import Network
 
-    runtime.target_fn = _reporting(runtime.target_fn)
-    network = Network(load_program(job.program), job)
-    running.set()
-    network.run()
+    multiprocessing.SystemProcess = _watched(multiprocessing.SystemProcess, actors)
+    Network(load_program(job.program), job).run()
 
 
-def _watch(job: Job, running: threading.Event) -> None:
+def _watch(job: Job, actors: list[Any]) -> None:
     """End the run when the parent dies, or a process of the network does."""
     while True:
         time.sleep(POLL)
         if os.getppid() != job.parent:
             shutil.rmtree(job.directory, ignore_errors=True)
             os.killpg(0, signal.SIGTERM)
-        if running.is_set():
-            _leave_if_one_has_ended()
-
-
-def _leave_if_one_has_ended() -> None:
-    try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:  # none has been started yet
-        return
-    if ended is None:
-        return
-    if ended.si_code != os.CLD_EXITED:
-        hint = "; /dev/shm may be too small" if ended.si_status == signal.SIGBUS else ""
-        name = signal.Signals(ended.si_status).name
-        print(f"A process of Lava was ended by {name}{hint}.", file=sys.stderr)
-    _leave(1)
-
-
-def _reporting(target: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap the body of Lava's processes so that an exception reaches the log; Lava keeps it to itself."""
-
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            target(*args, **kwargs)
-        except Exception:
-            traceback.print_exc()
+        for status in [actor.exitcode for actor in actors]:
+            if status is None:
+                continue
+            if status < 0:
+                hint = "; /dev/shm may be too small" if -status == signal.SIGBUS else ""
+                print(
+                    f"A process of Lava was ended by {signal.Signals(-status).name}{hint}.", file=sys.stderr
+                )
             _leave(1)
 
-    return run
+
+def _watched(base: Any, actors: list[Any]) -> type:
+    """Lava's operating system process, which keeps exceptions to itself, made to report and to be watched."""
+
+    class Watched(base):  # type: ignore[misc]
+        def start(self) -> None:
+            super().start()
+            actors.append(self)
+
+        def run(self) -> None:
+            try:
+                Process.run(self)
+            except Exception:
+                traceback.print_exc()
+                _leave(1)
+
+    return Watched
 
 
 def _name_segments() -> None:

@@ -178,4 +178,4 @@ def conv_is_exact(map_: linear.Conv2d, exponent: int) -> bool:
         *map_.stride,
     )
     magnitude = np.abs(map_.weight.astype(np.int64)).sum((1, 2, 3)).max(initial=0)
-    return max(sides) <= CONV_SIDE
+    return max(sides) <= CONV_SIDE and int(synaptic_sum(magnitude, exponent)) < CONV_SUM

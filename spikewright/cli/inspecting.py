@@ -78,7 +78,7 @@ def _chain_table(chains: dict[str, list[Link]]) -> Table:
 
 
 def _show_program(console: Console, program: Program, json: bool) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": p.name,
             "neurons": p.size,
@@ -101,8 +101,8 @@ def _show_program(console: Console, program: Program, json: bool) -> None:
     )
     table = Table("population", "neurons", "synapses", "start", "reset at", "decay", "threshold", box=None)
     for row in rows:
-        low, high = row["threshold"]  # type: ignore[misc]
+        low, high = row["threshold"]
         span = str(low) if low == high else f"{low}..{high}"
         reset = f"t % {program.period} = {row['reset_offset']}"
-        table.add_row(row["name"], str(row["neurons"]), str(row["synapses"]), str(row["start"]), reset, str(row["membrane_decay"]), span)  # type: ignore[arg-type]
+        table.add_row(row["name"], str(row["neurons"]), str(row["synapses"]), str(row["start"]), reset, str(row["membrane_decay"]), span)
     console.print(table)

@@ -35,15 +35,14 @@ def main() -> None:
 
     stderr = Console(stderr=True)
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
-    except typer.Abort:
-        sys.exit(INTERRUPTED)
+        code = app(standalone_mode=False)  # the exit code that a command asked for, or its result: None
+        if code == INTERRUPTED:
+            _complain(stderr, "stopped; nothing half-written is left")
+        sys.exit(code)
     except Interrupted as stop:
         _complain(stderr, str(stop))
         sys.exit(INTERRUPTED)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _complain(stderr, "stopped; nothing half-written is left")
         sys.exit(INTERRUPTED)
     except USER_ERRORS as error:

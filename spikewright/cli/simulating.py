@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 
-from ..errors import BuildError, ProgramError
+from ..errors import BuildError
 from ..hardware import host, reference
 from ..hardware.emulator import Emulator
 from ..hardware.lava import LavaError
 from ..hardware.lava import run as run_lava
-from ..hardware.program import Program
+from ..hardware.program import Inputs, Program, ProgramError
 from ..hardware.program_io import load_program
 from ..hardware.recording import Recording
 from ..workspace import Workspace
@@ -23,7 +23,7 @@ from .main import MISSING, app
 from .options import JsonOption, print_json, steps_to_stderr
 
 
-class Backend(str, Enum):
+class Backend(StrEnum):
     """Who runs the program."""
 
     emulator = "emulator"
@@ -80,7 +80,7 @@ def _samples(source: Path, file: Path | None) -> Any:
     return loaded.astype(np.float32)
 
 
-def _run(program: Program, inputs: Any, backend: Backend, detail: Any, update: Any, time_limit: float) -> Recording:
+def _run(program: Program, inputs: Inputs, backend: Backend, detail: Any, update: Any, time_limit: float) -> Recording:
     if backend is Backend.emulator:
         return Emulator(program).run(inputs, detail, progress=update)
     if backend is Backend.reference:

@@ -8,12 +8,13 @@ from math import prod
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+
 from spikewright.benchmarks.counting import LayerCount, count, totals
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from spikewright.hardware import reference
 from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
-
+from spikewright.hardware.recording import Recording
 from tests.programs import programs
 
 Triple = tuple[int, int, int]
@@ -42,7 +43,10 @@ def triples(map_: LinearMap) -> list[Triple]:
                             for kx in range(kw):
                                 yi, xi = y * sy - py + ky * dy, x * sx - px + kx * dx
                                 if 0 <= yi < h_in and 0 <= xi < w_in:
-                                    source, target = (ci * h_in + yi) * w_in + xi, (co * h_out + y) * w_out + x
+                                    source, target = (
+                                        (ci * h_in + yi) * w_in + xi,
+                                        (co * h_out + y) * w_out + x,
+                                    )
                                     found.append((source, target, int(map_.weight[co, c, ky, kx])))
         return found
     for ci in range(first):
@@ -58,7 +62,7 @@ def triples(map_: LinearMap) -> list[Triple]:
     return found
 
 
-def walked(program: Program, recording: reference.Recording, name: str) -> tuple[int, int, int, int]:
+def walked(program: Program, recording: Recording, name: str) -> tuple[int, int, int, int]:
     """Synapses, operations and messages into a population, and its spikes, spike by spike."""
     synapses = operations = messages = 0
     for group in program.inputs_of(name):
@@ -94,7 +98,7 @@ def test_counts_equal_a_walk_over_every_spike(case: tuple[Program, Inputs]) -> N
         assert layer.active_updates == busy(recording, p.name) / samples
 
 
-def busy(recording: reference.Recording, name: str) -> int:
+def busy(recording: Recording, name: str) -> int:
     """Updates that leave something behind or fire, one by one."""
     found = 0
     shape = recording.spikes[name].shape
@@ -126,7 +130,9 @@ def test_totals_are_sums(case: tuple[Program, Inputs]) -> None:
     sums = totals(layers)
     for name in ("neurons", "synapses", "stored_weights", "spikes", "sops", "neuron_updates", "messages"):
         assert getattr(sums, name) == pytest.approx(sum(getattr(layer, name) for layer in layers))
-    assert sums.rate == pytest.approx(sum(x.rate * x.neurons for x in layers) / sum(x.neurons for x in layers))
+    assert sums.rate == pytest.approx(
+        sum(x.rate * x.neurons for x in layers) / sum(x.neurons for x in layers)
+    )
     assert sums.active_updates is None
     assert sums.overhead_spikes is None
 
@@ -186,7 +192,9 @@ def tiny() -> tuple[Program, Inputs]:
 def test_another_number_of_samples_is_refused() -> None:
     program, inputs = tiny()
     recording = Emulator(program).run(inputs)
-    with pytest.raises(ValueError, match=r"in: spike counts of shape \(3, 1\), program and samples ask for \(4, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"in: spike counts of shape \(3, 1\), program and samples ask for \(4, 1\)"
+    ):
         count(program, recording, 4)
     with pytest.raises(ValueError, match="no samples"):
         count(program, recording, 0)

@@ -27,22 +27,22 @@ needs_lava = pytest.mark.skipif(not available, reason=reason)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="process groups are looked up in /proc")
 pytestmark = [pytest.mark.lava, linux]
 
-#: Runs the child with one method of its spike source replaced; {body} gets the source's model.
+#: Runs the child with a method of its spike source's model replaced.
 BROKEN_CHILD = """
 import sys, traceback
 from spikewright.hardware.lava import child, compat
 compat.prepare()
 from spikewright.hardware.lava.processes import RasterSourceModel
-def run_spk(self):
+def replacement(self, *arguments):
     import os, signal, time
     {body}
-RasterSourceModel.run_spk = run_spk
+RasterSourceModel.{method} = replacement
 try:
     child.main(sys.argv[1])
 except BaseException:
     traceback.print_exc()
 """
-HANGING_CHILD = BROKEN_CHILD.format(body="time.sleep(600)")
+HANGING_CHILD = BROKEN_CHILD.format(method="run_spk", body="time.sleep(600)")
 #: Spawns a grandchild, and both ignore a polite request to end; a file tells that they are there.
 STUBBORN = """
 import pathlib, signal, subprocess, sys, time
@@ -177,6 +177,7 @@ def test_nothing_is_left_after_a_run_and_lava_stays_out_of_this_process(groups: 
 
 
 @needs_lava
+@pytest.mark.parametrize("method", ["__init__", "run_spk"])
 @pytest.mark.parametrize(
     ("body", "told"),
     [
@@ -185,9 +186,9 @@ def test_nothing_is_left_after_a_run_and_lava_stays_out_of_this_process(groups: 
     ],
 )
 def test_a_failing_process_of_lava_is_reported_at_once(
-    groups: list[Observed], monkeypatch: pytest.MonkeyPatch, body: str, told: str
+    groups: list[Observed], monkeypatch: pytest.MonkeyPatch, method: str, body: str, told: str
 ) -> None:
-    use_child(monkeypatch, BROKEN_CHILD.format(body=body))
+    use_child(monkeypatch, BROKEN_CHILD.format(method=method, body=body))
     began = time.monotonic()
     with pytest.raises(lava.LavaError, match=told):
         lava.run(*program(), time_limit=100)

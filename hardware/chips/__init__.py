@@ -1,0 +1,1 @@
+"""Descriptions of chips, a TOML file each."""

@@ -1,0 +1,5 @@
+"""``python -m spikewright.cli``."""
+
+from .main import main
+
+main()
