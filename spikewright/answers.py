@@ -59,6 +59,6 @@ def _cost(energy: Mapping[str, EnergyRow]) -> Verdict:
     rows = [f"{row.ratio:.2f} times the ANN by {row.title}" for row in energy.values()]
     cheaper = all(row.ratio < 1 for row in energy.values())
     dearer = all(row.ratio >= 1 for row in energy.values())
-    status: Literal["yes", "no", "unknown"] = "yes" if cheaper else "no" if dearer else "unknown"
-    said = {"yes": "Less than the ANN by every model", "no": "More than the ANN by every model", "unknown": "It depends on the model"}
+    status: Literal["yes", "no", "depends"] = "yes" if cheaper else "no" if dearer else "depends"
+    said = {"yes": "Less than the ANN by every model", "no": "More than the ANN by every model", "depends": "It depends on the model"}
     return Verdict(status=status, text=f"{said[status]}: {'; '.join(rows)}.")

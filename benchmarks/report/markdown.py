@@ -16,7 +16,7 @@ from .terms import QUESTIONS, TERMS
 from .units import count, joule, plain, rate
 
 PICTURE_FOLDER = "pictures"
-_STATUS = {"yes": "**Yes**", "no": "**No**", "unknown": "*Unknown*"}
+_STATUS = {"yes": "**Yes**", "no": "**No**", "depends": "**Depends**", "unknown": "*Unknown*"}
 
 
 def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS)) -> str:

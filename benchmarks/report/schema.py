@@ -24,7 +24,7 @@ class Part(BaseModel):
 class Verdict(Part):
     """One of the three answers."""
 
-    status: Literal["yes", "no", "unknown"]
+    status: Literal["yes", "no", "depends", "unknown"]
     text: str = Field(description="One sentence with the figures behind it.")
 
 
@@ -33,7 +33,7 @@ class Answers(Part):
 
     same: Verdict = Field(description="Is it still the same answer, and if not, where does it part?")
     fits: Verdict = Field(description="Does it fit, and if not, why?")
-    cost: Verdict = Field(description="What does it cost? Yes: less than the ANN by every energy model.")
+    cost: Verdict = Field(description="What does it cost? Yes: less than the ANN by every energy model; depends: by some.")
 
 
 class Samples(Part):

@@ -16,7 +16,7 @@ from .schema import Report
 from .terms import QUESTIONS
 from .units import plain
 
-_ANSWER_STYLE = {"yes": "bold green", "no": "bold red", "unknown": "bold yellow"}
+_ANSWER_STYLE = {"yes": "bold green", "no": "bold red", "depends": "bold yellow", "unknown": "bold yellow"}
 _CHECK_STYLE: dict[Outcome, str] = {
     "equal": "green", "rounding": "green", "differs": "bold red", "no verdict": "yellow", "not run": "yellow",
 }  # fmt: skip

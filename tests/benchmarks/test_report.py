@@ -160,7 +160,7 @@ def test_markdown_says_the_same() -> None:
     assert "pictures/" not in render_markdown(make_report(), pictures=())
 
 
-@pytest.mark.parametrize("status", ["yes", "no", "unknown"])
+@pytest.mark.parametrize("status", ["yes", "no", "depends", "unknown"])
 def test_cards_show_word_and_class(status: str) -> None:
     html = render_page(make_report(answers__fits={"status": status, "text": "Why."}), {})
     cards = re.findall(r'<section class="card answer (\w+)">.*?<p class="word">(\w+)</p>', html, re.S)
