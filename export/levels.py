@@ -232,6 +232,10 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             fed = [graph.nodes[t] for t in graph.targets(name)]
             if not all(isinstance(t, LIF | IntegerNeuron) and t.static for t in fed):
                 yield wrong(f"sees real values of {source}", "follow the first linear layer by spiking neurons")
+    if isinstance(node, LIF | IntegerNeuron) and node.static:
+        for source, _ in sources:
+            if not all(_direct(graph.nodes[s]) for s in graph.sources(source)):
+                yield wrong(f"is static, but {source} carries spikes", "mark only what a direct input feeds")
     if isinstance(node, Synapses) and len(sources) > 1:
         yield wrong("adds spike trains before its weights", "give each branch a linear layer of its own and add the results")
     if not isinstance(node, Output) and not graph.targets(name):

@@ -6,6 +6,7 @@ Anything the file does not say is an error that names the node and the field; no
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def _unknown_types(path: Path) -> str:
             if kind not in known:
                 unknown.append(f"{name.split('/')[-2]} is a {kind}")
 
-    with h5py.File(path, "r") as file:
+    with suppress(Exception), h5py.File(path, "r") as file:  # a damaged file may not even list its nodes
         file.visititems(visit)
     return (", ".join(unknown) or "a node without type") + "; lower it to NIR primitives first"
 

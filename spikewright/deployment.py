@@ -71,7 +71,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         inputs, clipped = host.encode(program, images)
         recording = emulator.run(inputs, progress=step.update)
     if clipped:
-        steps.note(f"[yellow]{clipped} input currents exceed the largest bias and were clipped[/]")
+        steps.note(f"{clipped} input currents exceed the largest bias and were clipped")
     with steps(f"Float network and ANN twin on {len(images)} test images") as step:
         reconstructed = measuring.reconstruct(lowered, ann, images, recording, step.update)
     with steps(f"{recipe.deploy.generated_images} images from the prior") as step:

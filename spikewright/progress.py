@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
@@ -55,5 +56,5 @@ class Steps:
         self.console.print(f"  [green]done[/] {title} [dim]{self.seconds[title]:.1f} s[/]", highlight=False)
 
     def note(self, text: str) -> None:
-        """A line of its own."""
-        self.console.print(f"       {text}", highlight=False, soft_wrap=True)
+        """A line of its own, for what must not be overlooked."""
+        self.console.print(f"  [yellow]note[/] {escape(text)}", highlight=False, soft_wrap=True)

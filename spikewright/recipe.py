@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from importlib import resources
@@ -85,11 +86,11 @@ class Recipe(Section):
         """Size of the network for images of so many channels."""
         return model_config(self.model, self.data, channels)
 
-    def trains_like(self, other: Recipe) -> bool:
-        """Whether weights trained by the other recipe are this recipe's weights."""
-        return (self.model, self.data, self.train, self.train_seed) == (
-            other.model, other.data, other.train, other.train_seed
-        )  # fmt: skip
+    @property
+    def training_digest(self) -> str:
+        """Short name of everything that decides the weights: recipes that train alike share it."""
+        decisive = self.model_dump_json(include={"model", "data", "train", "train_seed"})
+        return hashlib.sha256(decisive.encode()).hexdigest()[:8]
 
 
 def zoo() -> Path:

@@ -54,7 +54,7 @@ def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bo
         inputs, _ = host.encode(program, images[: deploy.lava_images])
         lava = check_lava(program, inputs, deploy.lava_seconds) if use_lava else not_run("switched off by --no-lava")
     if not lava.ran:
-        steps.note(f"[yellow]Lava did not run:[/] {lava.reason}")
+        steps.note(f"Lava did not run: {lava.reason}")
     with steps("Integer program against the float network, layer by layer"):
         some = images[:64]
         inputs, _ = host.encode(program, some)

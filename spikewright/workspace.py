@@ -114,8 +114,8 @@ class Workspace:
     dataset_note: str = ""
 
     def training_folder(self, kind: Kind) -> Path:
-        """Where a network is trained when no shipped weights fit."""
-        return self.folder / "train" / kind
+        """Where a network is trained when no shipped weights fit; another training recipe has another folder."""
+        return self.folder / "train" / self.recipe.training_digest / kind
 
     def weights(self, kind: Kind) -> Path | None:
         """Weights of a network: shipped where they were trained by the same recipe, else trained here, else None."""
@@ -128,7 +128,7 @@ class Workspace:
 
     def _fits(self, name: str) -> bool:
         try:
-            return self.recipe.trains_like(load_recipe(name))
+            return self.recipe.training_digest == load_recipe(name).training_digest
         except RecipeError:
             return False
 

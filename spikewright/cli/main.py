@@ -12,6 +12,7 @@ import warnings
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 FAILED, BAD_INPUT, MISSING, INTERRUPTED = 1, 2, 3, 130
 
@@ -66,4 +67,4 @@ def main() -> None:
 
 
 def _complain(console: Console, text: str) -> None:
-    console.print(f"[red]error:[/] {text}", highlight=False, soft_wrap=True)
+    console.print(f"[red]error:[/] {escape(text)}", highlight=False, soft_wrap=True)

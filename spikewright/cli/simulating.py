@@ -49,7 +49,7 @@ def simulate(
     samples = _samples(source, input_file)[:count]
     inputs, clipped = host.encode(program, samples)
     if clipped:
-        progress.note(f"[yellow]{clipped} input currents exceed the largest bias and were clipped[/]")
+        progress.note(f"{clipped} input currents exceed the largest bias and were clipped")
     with progress(f"{backend.value}, {len(samples)} samples") as step:
         recording = _run(program, inputs, backend, "states" if out else "counts", step.update, time_limit)
     result = host.decode(program, recording)

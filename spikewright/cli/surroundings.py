@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..hardware.lava import available as lava_available
@@ -80,7 +81,7 @@ def doctor(json: JsonOption = False) -> None:
         table = Table("component", "found", "used for", "to mend", box=None)
         for c in found:
             said = f"[green]{c.version}[/]" if c.version else ("[red]missing[/]" if c.needed else "[yellow]not found[/]")
-            table.add_row(c.name, said, c.use, "" if c.version else c.remedy)
+            table.add_row(c.name, said, c.use, "" if c.version else escape(c.remedy))
         Console().print(table)
     if any(c.needed and not c.version for c in found):
         raise typer.Exit(MISSING)

@@ -99,7 +99,7 @@ def test_weights_with_nan(build: Path, tmp_path: Path) -> None:
     copy = tmp_path / "build" / "esvae-tiny"
     shutil.copytree(build, copy)
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    path = copy / "train" / "snn" / "weights.safetensors"
+    (path,) = copy.glob("train/*/snn/weights.safetensors")
     tensors, metadata = load_tensors(path)
     tensors["e1.affine.weight"][0, 0, 0, 0] = torch.nan
     save_tensors(path, tensors, metadata)
@@ -135,14 +135,20 @@ def test_interrupted_training_says_how_to_go_on_and_ends_the_same(recipe: Path, 
     shutil.copy(recipe, tmp_path / "tiny.toml")
     command = [sys.executable, "-m", "spikewright.cli", "train", "tiny.toml"]
     running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    metrics = tmp_path / "build/esvae-tiny/train/snn/metrics.csv"
-    while not metrics.exists() and running.poll() is None:
+    place = tmp_path / "build/esvae-tiny"
+    while not list(place.glob("train/*/snn/metrics.csv")) and running.poll() is None:
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert "continues from there" in said
     assert spikewright("train", "tiny.toml", cwd=tmp_path).returncode == 0
-    again, _ = load_tensors(tmp_path / "build/esvae-tiny/train/snn/weights.safetensors")
-    once, _ = load_tensors(build / "train/snn/weights.safetensors")
+    again, _ = load_tensors(next(place.glob("train/*/snn/weights.safetensors")))
+    once, _ = load_tensors(next(build.glob("train/*/snn/weights.safetensors")))
     assert all((again[key] == once[key]).all() for key in once)
+
+
+def test_square_brackets_of_a_message_survive(tmp_path: Path) -> None:
+    assert "spikewright[fidelity]" in "".join(spikewright("doctor", cwd=tmp_path).stdout.split())
+    (tmp_path / "a[b].toml").write_text("[data")
+    assert "a[b].toml" in complaint("deploy", "a[b].toml", cwd=tmp_path)

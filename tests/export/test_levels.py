@@ -103,6 +103,7 @@ FLOAT_RULES: list[tuple[str, Graph, str, str]] = [
     ("an output of currents", rewired(FLOAT, ("fc2", "output"), without=(("n2", "output"),)), "output", "no neuron"),
     ("real values on the chip", edited(FLOAT, "input", coding="direct"), "fc0", "sees real values of input"),
     ("spikes added before weights", rewired(FLOAT, ("input", "fc1")), "fc1", "adds spike trains"),
+    ("static spikes", edited(FLOAT, "n1", static=True), "n1", "is static, but fc1 carries spikes"),
     ("weights of two scales", rewired(FLOAT, ("fc0", "x"), x=LIF((5,), 0.5, ONE)), "fc0", "feeds n0 and x"),
 ]
 
