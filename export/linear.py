@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy import sparse
-from torch import Tensor
+
+if TYPE_CHECKING:  # torch takes a second to load, and whoever only reads a program or unrolls a map does without it
+    from torch import Tensor
 
 Array: TypeAlias = NDArray[np.generic]
 Pair: TypeAlias = tuple[int, int]
@@ -45,10 +45,14 @@ class Dense:
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply to (N, inputs)."""
+        import torch.nn.functional as F
+
         return F.linear(x, weight)
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
         """Apply the transpose to (N, outputs)."""
+        import torch.nn.functional as F
+
         return F.linear(y, weight.T)
 
     @property
@@ -106,14 +110,18 @@ class Conv2d:
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply to (N, inputs)."""
+        import torch.nn.functional as F
+
         maps = x.reshape(-1, *self.input_shape)
         return F.conv2d(maps, weight, None, self.stride, self.padding, self.dilation, self.groups).flatten(1)
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
         """Apply the transpose to (N, outputs)."""
+        from torch.nn.grad import conv2d_input
+
         maps = y.reshape(-1, *self.output_shape)
         shape = (maps.shape[0], *self.input_shape)
-        grad = torch.nn.grad.conv2d_input(
+        grad = conv2d_input(
             shape, weight, maps, self.stride, self.padding, self.dilation, self.groups
         )
         return grad.flatten(1)
@@ -173,6 +181,8 @@ class ConvTranspose2d:
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply to (N, inputs)."""
+        import torch.nn.functional as F
+
         maps = x.reshape(-1, *self.input_shape)
         out = F.conv_transpose2d(
             maps, weight, None, self.stride, self.padding, self.output_padding, 1, self.dilation
@@ -181,6 +191,8 @@ class ConvTranspose2d:
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
         """Apply the transpose to (N, outputs)."""
+        import torch.nn.functional as F
+
         maps = y.reshape(-1, *self.output_shape)
         # Output padding beyond the kernel's reach gives the plain convolution surplus rows, which nothing feeds.
         out = F.conv2d(maps, weight, None, self.stride, self.padding, self.dilation)
@@ -219,6 +231,8 @@ def expand_channels(values: Array, shape: Shape) -> Array:
 
 def fan_out(map_: LinearMap) -> NDArray[np.int64]:
     """Synapses that each input neuron really has: borders and zero weights excluded. Shape (inputs,)."""
+    import torch
+
     mask = torch.from_numpy((map_.weight != 0).astype(np.float64))
     ones = torch.ones(1, prod(map_.output_shape), dtype=torch.float64)
     counts: NDArray[np.int64] = map_.adjoint(ones, mask)[0].round().to(torch.int64).numpy()
