@@ -66,7 +66,7 @@ def run_float(
     injected = injected or {}
     timesteps = graph.settings.timesteps
     values: dict[str, Tensor] = {name: torch.from_numpy(s).float() for name, s in injected.items()}
-    result = FloatRun({name: s for name, s in injected.items()}, {}, {})
+    result = FloatRun(dict(injected.items()), {}, {})
     with torch.no_grad():
         for name in _needed(graph, set(injected)):
             node = graph.nodes[name]
@@ -119,10 +119,11 @@ def _enter(name: str, node: Input, samples: NDArray[np.float32] | None, timestep
 
 def _neurons(node: LIF | LI, current: Tensor) -> tuple[Tensor, Tensor]:
     membrane, reset = torch.zeros_like(current[:, 0]), torch.zeros_like(current[:, 0])
+    beta = torch.tensor(node.beta, dtype=current.dtype)
     threshold = torch.from_numpy(node.threshold) if isinstance(node, LIF) else torch.tensor(torch.inf)
     spikes = torch.empty_like(current, memory_format=torch.contiguous_format)
     for t in range(current.shape[1]):
-        membrane = (1 - reset) * membrane * np.float32(node.beta) + current[:, t]
+        membrane = (1 - reset) * membrane * beta + current[:, t]
         reset = (membrane > threshold).to(current.dtype)
         spikes[:, t] = reset
     return spikes, membrane

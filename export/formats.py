@@ -52,17 +52,19 @@ def split_bias(value: Ints) -> tuple[Ints, Ints]:
         A bias needs more than an exponent of 7.
     """
     magnitude = np.abs(value)
-    exponent = np.zeros_like(value)
-    for _ in range(BIAS_EXPONENT_MAX):
-        # Compare after rounding: 8191 at exponent 1 would round up to a mantissa of 4096.
-        exponent = np.where(_round_shift(magnitude, exponent) > BIAS_MANTISSA_MAX, exponent + 1, exponent)
-    mantissa = np.sign(value) * _round_shift(magnitude, exponent)
-    if np.abs(mantissa).max(initial=0) > BIAS_MANTISSA_MAX:
-        worst = int(magnitude.max())
-        raise OverflowError(f"a bias of {worst} exceeds {BIAS_MAX}, the largest there is")
-    return mantissa, exponent
+    bits = np.frexp(magnitude.astype(np.float64))[1].astype(np.int64)
+    exponent = np.clip(bits - BIAS_MANTISSA_MAX.bit_length(), 0, BIAS_EXPONENT_MAX)
+    rounded = _round_shift(magnitude, exponent)
+    # 8191 at exponent 1 rounds up to a mantissa of 4096: one exponent more.
+    over = rounded > BIAS_MANTISSA_MAX
+    if over.any():
+        exponent = np.where(over & (exponent < BIAS_EXPONENT_MAX), exponent + 1, exponent)
+        rounded = _round_shift(magnitude, exponent)
+        if rounded.max() > BIAS_MANTISSA_MAX:
+            raise OverflowError(f"a bias of {int(magnitude.max())} exceeds {BIAS_MAX}, the largest there is")
+    return np.sign(value) * rounded, exponent
 
 
 def _round_shift(magnitude: Ints, exponent: Ints) -> Ints:
-    half = np.where(exponent > 0, np.left_shift(1, np.maximum(exponent - 1, 0)), 0)
+    half = np.left_shift(1, exponent) >> 1  # zero at exponent zero
     return (magnitude + half) >> exponent

@@ -237,7 +237,7 @@ class Graph:
         ExportError
             The graph has a loop.
         """
-        sorter: TopologicalSorter[str] = TopologicalSorter({name: () for name in self.nodes})
+        sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(self.nodes, ()))
         for a, b in self.edges:
             sorter.add(b, a)
         try:

@@ -241,8 +241,8 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
     if not isinstance(node, Output) and not graph.targets(name):
         yield wrong("feeds nothing", "remove the layer or connect it")
     if isinstance(node, Synapses) and len(graph.targets(name)) > 1:
-        fed = " and ".join(graph.targets(name))
-        yield wrong(f"feeds {fed}, which have scales of their own", "give each population a linear layer of its own")
+        both = " and ".join(graph.targets(name))
+        yield wrong(f"feeds {both}, which have scales of their own", "give each population a linear layer of its own")
 
 
 def _fires(node: Node) -> bool:

@@ -123,7 +123,7 @@ def _carrier(graph: Graph, population: str) -> str:
 def _synapses(node: Synapses, bias: FloatArray | None, spatial: bool, extension: bool) -> nir.NIRNode:
     map_ = node.map
     channel_bias = np.zeros(map_.channels, np.float32) if bias is None else bias
-    values = {
+    values: dict[str, Any] = {
         "input_shape": map_.input_shape,
         "output_shape": map_.output_shape,
         "exponent": node.exponent,
@@ -171,7 +171,7 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
     assert isinstance(node, IntegerNeuron)
     keep = node.membrane_decay / DECAY_ONE
     unit = node.scale if node.static else weight_unit(_exponent(graph, name))
-    arrays = {
+    arrays: dict[str, Any] = {
         "threshold_mantissa": node.threshold,
         "bias_mantissa": node.bias_mantissa,
         "bias_exponent": node.bias_exponent,
@@ -188,8 +188,8 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
         readout=node.readout,
         beta=node.origin.beta,
     )
-    threshold = None if node.readout else node.threshold << ALIGNMENT_SHIFT
-    return _primitive(full, dt, keep, unit / (keep or 1), threshold, metadata)
+    aligned = None if node.readout else node.threshold << ALIGNMENT_SHIFT
+    return _primitive(full, dt, keep, unit / (keep or 1), aligned, metadata)
 
 
 def _primitive(

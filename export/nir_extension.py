@@ -48,7 +48,7 @@ class ConvolutionMap(nir.ir.NIRNode):
 
 def register() -> None:
     """Make ``nir.read`` know the primitive; harmless when repeated."""
-    known = getattr(nir.ir, "__all_ir")  # noqa: B009 - the name would be mangled as an attribute in a class
+    known = getattr(nir.ir, "__all_ir")
     if ConvolutionMap.__name__ not in known:
         known.append(ConvolutionMap.__name__)
         setattr(nir.ir, ConvolutionMap.__name__, ConvolutionMap)

@@ -22,7 +22,7 @@ def structure(map_: Conv2d | ConvTranspose2d) -> str:
 
 def map_from_kernel(kernel: NDArray[Any], text: str | bytes) -> Conv2d | ConvTranspose2d:
     """Rebuild a convolution from its kernel and :func:`structure`."""
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
     return KINDS[settings.pop("kind")](weight=kernel, **settings)
 
 

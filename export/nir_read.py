@@ -86,7 +86,7 @@ def _line(error: Exception) -> str:
 def _unknown_types(path: Path) -> str:
     import h5py
 
-    known = set(getattr(nir.ir, "__all_ir"))  # noqa: B009
+    known = set(getattr(nir.ir, "__all_ir"))
     unknown: list[str] = []
 
     def visit(name: str, item: object) -> None:
@@ -144,8 +144,8 @@ def _node(name: str, node: nir.NIRNode) -> Node:
 def _synapses(name: str, node: Any, header: dict[str, Any]) -> Synapses:
     shapes = (tuple(header["input_shape"]), tuple(header["output_shape"]))
     if isinstance(node, nir.Conv2d):
-        settings = [_pair(v) for v in (node.stride, node.padding, node.dilation)]
-        map_: LinearMap = Conv2d(node.weight, shapes[0], *settings, int(node.groups))
+        stride, padding, dilation = _pair(node.stride), _pair(node.padding), _pair(node.dilation)
+        map_: LinearMap = Conv2d(node.weight, shapes[0], stride, padding, dilation, int(node.groups))
         return Synapses(map_, node.bias if header["own_bias"] else None, header["exponent"])
     if isinstance(node, nir_extension.ConvolutionMap):
         return Synapses(node.map, node.bias if header["own_bias"] else None, header["exponent"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import ExportError
 from .graph import Graph
-from .levels import require
+from .levels import Level, require
 from .nir_build import DENSE_LIMIT, build
 from .nir_read import read_graph
 
@@ -33,7 +33,7 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
     ExportError
         The graph is not legal, or the file cannot be written or does not read back equal.
     """
-    level = "float" if graph.settings.weight_bits is None else "integer"
+    level: Level = "float" if graph.settings.weight_bits is None else "integer"
     require(graph, level)
     nir_graph = build(graph, dense_limit)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

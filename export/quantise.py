@@ -13,7 +13,7 @@ a threshold would shift every spike of the neuron, that of a weight only its own
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import gcd
+from math import gcd, prod
 from typing import Any
 
 import numpy as np
@@ -205,7 +205,7 @@ def _caps(
 ) -> Floats:
     """Largest scale of each unit that thresholds, biases and the 24-bit state allow, whatever spikes arrive."""
     total = sum(_by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values())
-    by_unit = np.abs(np.broadcast_to(bias, (np.prod(node.shape),))).reshape(units, -1).max(1)
+    by_unit = np.abs(np.broadcast_to(bias, (prod(node.shape),))).reshape(units, -1).max(1)
     worst = np.asarray(total) + by_unit
     with np.errstate(divide="ignore"):
         cap = STATE_CEILING / (worst * _gain(node.beta, timesteps))

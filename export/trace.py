@@ -143,8 +143,9 @@ def _first_line(error: Exception) -> str:
 def reset_states(module: nn.Module) -> None:
     """Forget the hidden state of every neuron."""
     for child in module.modules():
-        if hasattr(child, "reset_mem"):
-            child.reset_mem()
+        reset = getattr(child, "reset_mem", None)
+        if callable(reset):
+            reset()
 
 
 def _check_finite(module: nn.Module, name: str) -> None:

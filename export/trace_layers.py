@@ -69,8 +69,9 @@ def _linear(path: str, module: nn.Linear, source: Shape, target: Shape) -> Node:
 def _conv(path: str, module: nn.Conv2d, source: Shape, target: Shape) -> Node:
     if module.padding_mode != "zeros":
         raise ExportError(f"{path}: padding_mode={module.padding_mode!r}; only zeros")
-    settings = [_pair(path, f, getattr(module, f)) for f in ("stride", "padding", "dilation")]
-    return Synapses(Conv2d(_array(module.weight), source, *settings, module.groups), _bias(module))
+    stride, padding, dilation = (_pair(path, f, getattr(module, f)) for f in ("stride", "padding", "dilation"))
+    map_ = Conv2d(_array(module.weight), source, stride, padding, dilation, module.groups)
+    return Synapses(map_, _bias(module))
 
 
 def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
@@ -86,8 +87,8 @@ def _batch_norm(path: str, module: Any, source: Shape, target: Shape) -> Node:
         raise ExportError(f"{path}: batch normalisation without running statistics cannot be folded")
     weight = torch.ones_like(module.running_mean) if module.weight is None else module.weight
     bias = torch.zeros_like(module.running_mean) if module.bias is None else module.bias
-    arrays = [_array(a) for a in (weight, bias, module.running_mean, module.running_var)]
-    return BatchNorm(target, *arrays, float(module.eps))
+    mean, variance = _array(module.running_mean), _array(module.running_var)
+    return BatchNorm(target, _array(weight), _array(bias), mean, variance, float(module.eps))
 
 
 _LAYERS: dict[type[nn.Module], Callable[..., Node]] = {

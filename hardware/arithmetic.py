@@ -23,7 +23,7 @@ from ..export.formats import (
 
 def decay(state: Ints, register: Ints | int) -> Ints:
     """Keep ``(4096 - register) / 4096`` of a state, rounding toward zero."""
-    kept: Ints = np.abs(state) * (DECAY_ONE - register)
+    kept: Ints = np.multiply(np.abs(state), DECAY_ONE - register)
     return np.sign(state) * (kept >> DECAY_BITS)
 
 

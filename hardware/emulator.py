@@ -70,7 +70,9 @@ class Emulator:
             dtype = next((d for d, limit in EXACT.items() if bound < limit), None)
             if dtype is None:
                 raise ProgramError(f"synapse group {group.name}: sums up to {bound} have no exact float type")
-            self._weights[group.name] = torch.from_numpy(np.ascontiguousarray(group.map.weight)).to(dtype)
+            # A power of two moves the exponent of a float and not its mantissa, so scaled weights are as exact.
+            factor = int(hw.synaptic_sum(np.int64(1), group.exponent))
+            self._weights[group.name] = torch.from_numpy(np.ascontiguousarray(group.map.weight)).to(dtype) * factor
         neurons = sum(p.size for p in program.populations) + sum(s.size for s in program.sources)
         # A raster byte, and a float and an integer synaptic sum of the widest population in flight.
         widest = max(p.size for p in program.populations)
@@ -154,7 +156,6 @@ class Emulator:
     def _apply(self, group: SynapseGroup, raster: NDArray[np.uint8]) -> Ints:
         weight = self._weights[group.name]
         x = torch.from_numpy(raster).reshape(-1, prod(group.map.input_shape)).to(weight.dtype)
-        sums = group.map.forward(x, weight).to(torch.int64).numpy()
-        return hw.synaptic_sum(sums, group.exponent).reshape(*raster.shape[:2], -1)
+        return group.map.forward(x, weight).to(torch.int64).numpy().reshape(*raster.shape[:2], -1)
 
 

@@ -114,5 +114,5 @@ def map_header(map_: LinearMap) -> dict[str, Any]:
 
 def map_from_header(header: dict[str, Any], weight: Any) -> LinearMap:
     """The map of a header and its weights."""
-    settings = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"}
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"}
     return MAPS[header["kind"]](weight=weight, **settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ KL_WEIGHT = 1e-3
 def _encoder(config: ESVAEConfig) -> nn.Sequential:
     layers: list[nn.Module] = []
     widths = (config.in_channels, *config.channels)
-    for cin, cout in zip(widths, widths[1:], strict=False):
+    for cin, cout in itertools.pairwise(widths):
         layers += [nn.Conv2d(cin, cout, 3, stride=2, padding=1), nn.BatchNorm2d(cout), nn.ReLU()]
     return nn.Sequential(*layers, nn.Flatten())
 
@@ -24,7 +26,7 @@ def _decoder(config: ESVAEConfig) -> nn.Sequential:
         nn.Linear(config.latent, flat), nn.BatchNorm1d(flat), nn.ReLU(), nn.Unflatten(1, config.bottom)
     ]  # fmt: skip
     widths = (*reversed(config.channels), config.channels[0])
-    for cin, cout in zip(widths, widths[1:], strict=False):
+    for cin, cout in itertools.pairwise(widths):
         up = nn.ConvTranspose2d(cin, cout, 3, stride=2, padding=1, output_padding=1)
         layers += [up, nn.BatchNorm2d(cout), nn.ReLU()]
     return nn.Sequential(*layers, nn.ConvTranspose2d(config.channels[0], config.in_channels, 3, padding=1), nn.Tanh())

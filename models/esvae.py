@@ -7,6 +7,7 @@ convolutions, and a leaky membrane read-out followed by tanh.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -134,7 +135,7 @@ class ESVAE(nn.Module):
         flat = config.bottom[0] * config.bottom[1] * config.bottom[2]
         self.encoder_names = [f"e{i + 1}" for i in range(depth + 1)]
         self.decoder_names = [f"d{i}" for i in range(depth + 1)]
-        for name, (cin, cout) in zip(self.encoder_names, zip(widths, widths[1:], strict=False), strict=False):
+        for name, (cin, cout) in zip(self.encoder_names, itertools.pairwise(widths), strict=False):
             block = SpikingBlock(nn.Conv2d(cin, cout, 3, stride=2, padding=1), nn.BatchNorm2d(cout))
             self.add_module(name, block)
         to_latent = nn.Sequential(nn.Flatten(), nn.Linear(flat, config.latent))
@@ -146,7 +147,7 @@ class ESVAE(nn.Module):
         )
         self.add_module("d0", from_latent)
         down = (*reversed(config.channels), config.channels[0])
-        for name, (cin, cout) in zip(self.decoder_names[1:], zip(down, down[1:], strict=False), strict=True):
+        for name, (cin, cout) in zip(self.decoder_names[1:], itertools.pairwise(down), strict=True):
             up = nn.ConvTranspose2d(cin, cout, 3, stride=2, padding=1, output_padding=1)
             self.add_module(name, SpikingBlock(up, nn.BatchNorm2d(cout)))
         self.head = nn.ConvTranspose2d(config.channels[0], config.in_channels, 3, padding=1)

@@ -6,7 +6,14 @@ import json
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .benchmarks.equivalence.verify import agreement, check_lava, check_norse, check_reference, first_below, not_run
+from .benchmarks.equivalence.verify import (
+    agreement,
+    check_lava,
+    check_norse,
+    check_reference,
+    first_below,
+    not_run,
+)
 from .benchmarks.report.schema import Equivalence
 from .errors import BuildError
 from .hardware import host

@@ -21,7 +21,7 @@ def _weights(draw: st.DrawFn, rng: np.random.Generator, shape: tuple[int, ...]) 
 @st.composite
 def linear_maps(draw: st.DrawFn, input_shape: tuple[int, int, int], rng: np.random.Generator) -> LinearMap:
     """A map from an input of (channels, height, width)."""
-    channels, height, width = input_shape
+    channels, _height, _width = input_shape
     kind = draw(st.sampled_from(["dense", "conv", "transposed"]))
     if kind == "dense":
         out = draw(st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 3)))

@@ -12,9 +12,8 @@ from torch import nn
 from ...export.float_run import FloatRun, run_float
 from ...export.graph import Graph
 from ...export.record import run_module
-from ...hardware import reference
+from ...hardware import lava, reference
 from ...hardware.emulator import Emulator
-from ...hardware import lava
 from ...hardware.program import Inputs, Program
 from ...hardware.recording import Recording, compare
 from ..report.schema import BackendCheck, FirstDifference, LayerAgreement, NorseCheck

@@ -12,7 +12,8 @@ from ..benchmarks.report.write import read_report
 from ..deployment import export_recipe, report_recipe
 from ..lowering import load
 from ..training import ensure_weights
-from ..verification import Verification, load_verification, verify as run_checks
+from ..verification import Verification, load_verification
+from ..verification import verify as run_checks
 from ..workspace import Workspace
 from .main import FAILED, MISSING, app
 from .options import (

@@ -23,7 +23,7 @@ def test_deploy_writes_every_artefact(build: Path) -> None:
     names = {path.name for path in build.iterdir()}
     assert {"model.nir", "model.int8.nir", "program.npz", "report.json", "report.md", "report.html"} <= names
     assert {p.suffix for p in (build / "pictures").iterdir()} == {".png"}
-    assert not [p for p in build.rglob("*.tmp")]
+    assert not list(build.rglob("*.tmp"))
 
 
 def test_the_report_obeys_its_schema_and_adds_up(build: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LI, LIF, Graph, HostStep, Input, Node, Output, Settings, Synapses
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Shape
@@ -31,7 +33,7 @@ def chain(
     """A fully connected network of spikes."""
     nodes: dict[str, Node] = {"input": Input((widths[0],), "spikes")}
     edges, last = [], "input"
-    for index, (before, after) in enumerate(zip(widths, widths[1:], strict=False)):
+    for index, (before, after) in enumerate(pairwise(widths)):
         nodes[f"fc{index}"] = dense(rng, (before,), (after,), gain)
         final = readout and index == len(widths) - 2
         nodes[f"n{index}"] = LI((after,), beta) if final else LIF((after,), beta, np.array([0.5], np.float32))
@@ -43,7 +45,7 @@ def chain(
 
 @st.composite
 def _maps(draw: st.DrawFn, shape: Shape, rng: np.random.Generator) -> LinearMap:
-    channels, height, width = shape
+    channels = shape[0]
     kind = draw(st.sampled_from(["dense", "conv", "conv", "transposed"]))
 
     def weight(*sides: int, fan_in: int) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikewright.export.formats import (
     BIAS_EXPONENT_MAX,
     BIAS_MANTISSA_MAX,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from spikewright.export.linear import (
     Conv2d,
     ConvTranspose2d,

@@ -16,6 +16,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from spikewright.export import nir_extension, nir_write
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
@@ -28,7 +29,6 @@ from spikewright.export.nir_write import differences, write_nir
 from spikewright.export.passes import to_float
 from spikewright.export.quantise import quantise
 from spikewright.export.trace import trace
-
 from tests.export.graphs import calibrated, chain, float_graphs
 from tests.export.networks import NETWORKS, samples
 from tests.export.networks import build as network

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import (
@@ -33,8 +35,6 @@ from spikewright.export.passes.lift_host_functions import lift_host_functions
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 from spikewright.export.passes.remove_identity import remove_identity
 from spikewright.export.trace import trace
-from torch import nn
-
 from tests.export.networks import NETWORKS, build, samples, stepped
 
 STEPS = 12

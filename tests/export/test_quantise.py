@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.formats import BIAS_MAX, bias_value, weight_unit
@@ -19,7 +21,6 @@ from spikewright.export.quantise import Calibration, decay_register, quantise
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Inputs
-
 from tests.export.graphs import calibrated, chain, float_graphs
 
 Case = tuple[Graph, NDArray[np.float32]]
@@ -227,7 +228,7 @@ def test_more_bits_are_never_much_worse() -> None:
         spikes, _ = integer_run(quantise(graph, calibrated(graph, samples), bits=bits), samples)
         errors.append(np.mean([(spikes[name] != raster).mean() for name, raster in run.spikes.items()]))
     assert errors[-1] < 0.03
-    assert all(fine <= 1.3 * coarse for coarse, fine in zip(errors, errors[1:], strict=False)), errors
+    assert all(fine <= 1.3 * coarse for coarse, fine in pairwise(errors)), errors
 
 
 def _edited(weight: float | None = None, bias: float | None = None, threshold: float | None = None, **of: bool) -> Graph:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from torch import Tensor, nn
+
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LI, LIF, BatchNorm, Graph, HostFunction, Identity, Reshape, Synapses
@@ -15,8 +17,6 @@ from spikewright.export.levels import check
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense
 from spikewright.export.passes import to_float
 from spikewright.export.trace import trace
-from torch import Tensor, nn
-
 from tests.export.networks import NETWORKS, Explicit, Written, build, leaky, readout, samples, stepped
 
 STEPS = 6

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from torch import Tensor, nn
+
 from spikewright.export.errors import ExportError
 from spikewright.export.passes import to_float
 from spikewright.export.trace import trace
-from torch import Tensor, nn
-
 from tests.export.networks import Explicit, Written, leaky
 
 Step = Callable[[Any, Any], Any]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from spikewright.export.formats import STATE_LIMIT
 from spikewright.hardware import arithmetic
 from spikewright.hardware.kernels import lif_window

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LI, LIF, Graph, HostStep, Input, Node, Output, Settings
@@ -18,7 +19,6 @@ from spikewright.export.quantise import quantise
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Inputs, ProgramError
-
 from tests.export.graphs import calibrated, chain, dense, float_graphs
 
 STEPS = 5
@@ -67,7 +67,7 @@ def test_each_population_starts_after_its_longest_path_and_the_short_branch_wait
 
 def test_a_branch_that_would_wait_too_long_is_refused_by_name() -> None:
     compile_program(integer(branched(longest=62)))
-    with pytest.raises(ProgramError, match="short: n0 must wait 63 steps for end, .* at most 62"):
+    with pytest.raises(ProgramError, match=r"short: n0 must wait 63 steps for end, .* at most 62"):
         compile_program(integer(branched(longest=63)))
 
 
@@ -107,7 +107,7 @@ def test_a_period_shorter_than_a_sample_is_refused() -> None:
 
 
 def test_a_float_graph_is_refused() -> None:
-    with pytest.raises(ExportError, match="does not belong to the integer level"):
+    with pytest.raises(ExportError, match=r"weight_bits is None; quantise to 2\.\.8 bits"):
         compile_program(branched())
 
 
@@ -127,7 +127,7 @@ def test_a_cut_behaves_as_the_whole_behind_it(case: tuple[Graph, NDArray[np.floa
     assert part.host["encoders"] == []
     recorded = reference.run(whole, host.encode(whole, given_samples)[0])
     behind = reference.run(part, Inputs({cut_at: recorded.spikes[cut_at]}))
-    assert behind.counts.keys() < recorded.counts.keys()
+    assert behind.counts.keys() <= recorded.counts.keys()
     for name, raster in behind.spikes.items():
         assert (raster == recorded.spikes[name]).all(), name
     for name, membrane in behind.readouts.items():

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from spikewright.export.formats import BIAS_MAX, bias_value
 from spikewright.export.graph import LIF, Graph, Input, Node, Output, Settings, Synapses
 from spikewright.export.linear import Conv2d, Dense, fan_out
@@ -21,7 +22,6 @@ from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Program, ProgramError
 from spikewright.hardware.program_io import load_program, save_program
 from spikewright.hardware.recording import Recording
-
 from tests.export.graphs import dense
 from tests.hardware.test_program import population, program
 

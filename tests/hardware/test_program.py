@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+
 from spikewright.export.linear import Conv2d, Dense
 from spikewright.hardware import reference
 from spikewright.hardware.emulator import Emulator
@@ -22,7 +23,6 @@ from spikewright.hardware.program import (
     check_inputs,
     validate,
 )
-
 from tests.programs import programs
 
 STEPS = 4

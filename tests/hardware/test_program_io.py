@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+
 from spikewright.hardware import program_io, reference
 from spikewright.hardware.program import Inputs, Program, ProgramError
 from spikewright.hardware.program_io import load_program, map_from_header, map_header, save_program
-
 from tests.hardware.test_program import program
 from tests.programs import programs
 

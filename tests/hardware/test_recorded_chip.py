@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from spikewright.export.linear import Dense
 from spikewright.hardware import reference
 from spikewright.hardware.emulator import Emulator
