@@ -47,10 +47,15 @@ def fidelity(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Fidel
     """
     weights = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if not weights.exists():
-        return FidelityResult(False, f"The Inception weights are not at {weights}; {INSTALL} and place {WEIGHTS} there")
+        return FidelityResult(
+            False, f"The Inception weights are not at {weights}; {INSTALL} and place {WEIGHTS} there"
+        )
     try:
         from torch_fidelity import calculate_metrics
-    except (ImportError, RuntimeError) as error:  # torchvision beside another build of torch raises RuntimeError
+    except (
+        ImportError,
+        RuntimeError,
+    ) as error:  # torchvision beside another build of torch raises RuntimeError
         return FidelityResult(False, f"torch-fidelity cannot be imported ({error}); {INSTALL}")
     figures = calculate_metrics(
         input1=_Images(generated),

@@ -67,7 +67,14 @@ def rows() -> list[Row]:
     steps = network.config.timesteps
     images = prepare(load_images("digits", "test"), network.config.image, "resize")[:BATCH]
     graph = to_float(
-        trace(network, torch.from_numpy(images[0]), timesteps=steps, coding="direct", name="esvae", method="step")
+        trace(
+            network,
+            torch.from_numpy(images[0]),
+            timesteps=steps,
+            coding="direct",
+            name="esvae",
+            method="step",
+        )
     )
     program = compile_program(quantise(graph, Calibration.of(run_float(graph, images))))
     emulator = Emulator(program)
@@ -79,7 +86,9 @@ def rows() -> list[Row]:
         module = measure(stepped)
         out.append(Row("snnTorch, step by step", "float32", batch, module / batch / steps))
     inputs, _ = host.encode(program, images[:1])
-    out.append(Row("reference interpreter", "integer", 1, measure(partial(reference.run, program, inputs)) / steps))
+    out.append(
+        Row("reference interpreter", "integer", 1, measure(partial(reference.run, program, inputs)) / steps)
+    )
     out.append(_lava(program, images))
     return out
 
@@ -106,9 +115,19 @@ def main() -> None:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     found = rows()
     best = min(r.seconds for r in found if r.name == "emulator" and r.batch == 1)
-    table = Table("simulator", "arithmetic", "batch", "us a sample and step", "times the emulator at batch 1", "note", box=None)
+    table = Table(
+        "simulator",
+        "arithmetic",
+        "batch",
+        "us a sample and step",
+        "times the emulator at batch 1",
+        "note",
+        box=None,
+    )
     for r in found:
-        table.add_row(r.name, r.arithmetic, str(r.batch), f"{1e6 * r.seconds:.1f}", f"{r.seconds / best:.2f}", r.note)
+        table.add_row(
+            r.name, r.arithmetic, str(r.batch), f"{1e6 * r.seconds:.1f}", f"{r.seconds / best:.2f}", r.note
+        )
     console.print(table)
     busy = " (busy: only the ratios hold)" if load > 1 else ""
     console.print(f"load {load:.1f}{busy}, {torch.get_num_threads()} threads, ESVAE-S with random weights")

@@ -43,7 +43,9 @@ class FloatRun:
 
 
 def run_float(
-    graph: Graph, samples: NDArray[np.float32] | None = None, injected: dict[str, NDArray[np.uint8]] | None = None
+    graph: Graph,
+    samples: NDArray[np.float32] | None = None,
+    injected: dict[str, NDArray[np.uint8]] | None = None,
 ) -> FloatRun:
     """Run a float graph.
 
@@ -76,11 +78,17 @@ def run_float(
                 x = values[graph.sources(name)[0]]
                 y = node.map.forward(x.flatten(0, 1), torch.from_numpy(node.map.weight))
                 if node.bias is not None:
-                    y = y + torch.from_numpy(node.bias).repeat_interleave(prod(node.shape) // node.map.channels)
+                    y = y + torch.from_numpy(node.bias).repeat_interleave(
+                        prod(node.shape) // node.map.channels
+                    )
                 values[name] = y.unflatten(0, x.shape[:2])
             elif isinstance(node, LIF | LI):
                 currents = [values.pop(s) for s in graph.sources(name)]
-                current = torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
+                current = (
+                    torch.stack(list(torch.broadcast_tensors(*currents))).sum(0)
+                    if currents[1:]
+                    else currents[0]
+                )
                 if isinstance(node, LIF) and node.static:
                     result.static_peak[name] = float(current.abs().max())
                 spikes, membrane = _neurons(node, current.expand(-1, timesteps, -1))
@@ -113,7 +121,9 @@ def _enter(name: str, node: Input, samples: NDArray[np.float32] | None, timestep
         raise ExportError(f"{name}: no samples; give at least one")
     if not np.isfinite(samples).all():
         raise ExportError(f"{name}: the samples hold NaN or infinite values; check the loader")
-    flat = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).reshape(len(samples), -1, prod(node.shape))
+    flat = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).reshape(
+        len(samples), -1, prod(node.shape)
+    )
     return flat
 
 

@@ -244,7 +244,9 @@ class Graph:
             return list(sorter.static_order())
         except CycleError as error:
             loop = " -> ".join(error.args[1])
-            raise ExportError(f"{self.name}: the graph has a loop ({loop}); recurrent graphs are not lowered yet") from None
+            raise ExportError(
+                f"{self.name}: the graph has a loop ({loop}); recurrent graphs are not lowered yet"
+            ) from None
 
     def with_node(self, name: str, node: Node) -> Graph:
         """The graph with one node replaced."""

@@ -110,7 +110,9 @@ def _edges(graph: Graph) -> Iterator[Finding]:
     for (a, b), count in Counter(graph.edges).items():
         if count > 1:
             detail = f"is fed {count} times by {a}"
-            yield Finding("error", b, "edges", detail, "scale the weights instead of adding a value to itself")
+            yield Finding(
+                "error", b, "edges", detail, "scale the weights instead of adding a value to itself"
+            )
     try:
         graph.order()
     except ExportError as error:
@@ -195,8 +197,12 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
     if isinstance(node, Input) and node.coding not in ("direct", "spikes"):
         yield wrong(f"coding is {node.coding!r}", "state 'direct' or 'spikes'")
     if isinstance(node, Synapses) and node.bias is not None and node.bias.shape != (node.map.channels,):
-        yield wrong(f"bias has shape {node.bias.shape} for {node.map.channels} channels", "give one a channel")
-    float_arrays = (node.map.weight, node.bias) if isinstance(node, Synapses) and node.exponent is None else ()
+        yield wrong(
+            f"bias has shape {node.bias.shape} for {node.map.channels} channels", "give one a channel"
+        )
+    float_arrays = (
+        (node.map.weight, node.bias) if isinstance(node, Synapses) and node.exponent is None else ()
+    )
     for array in float_arrays:
         if array is not None and array.dtype not in (np.float32, np.int8):
             yield wrong(f"holds {array.dtype}", "convert the network to float32")
@@ -207,7 +213,13 @@ def _sizes(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
         wanted = prod(node.map.input_shape) if isinstance(node, Synapses) else size(node)
         given = size(graph.nodes[source])
         if wanted != given:
-            yield Finding("error", name, "size", f"takes {wanted} values, {source} gives {given}", "check the layer's shape")
+            yield Finding(
+                "error",
+                name,
+                "size",
+                f"takes {wanted} values, {source} gives {given}",
+                "check the layer's shape",
+            )
 
 
 def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
@@ -223,26 +235,37 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
         yield wrong("nothing feeds it", "remove the layer or connect it")
     for source, before in sources:
         if isinstance(node, Synapses) and not (isinstance(before, Input) or _fires(before)):
-            yield wrong(f"is fed by {source}, which gives no spikes", "put a spiking layer between two linear layers")
+            yield wrong(
+                f"is fed by {source}, which gives no spikes", "put a spiking layer between two linear layers"
+            )
         if isinstance(node, NEURONS) and not isinstance(before, Synapses):
             yield wrong(f"is fed by {source} without synapses", "put a linear layer before the neurons")
         if isinstance(node, Output) and not isinstance(before, NEURONS):
-            yield wrong(f"comes from {source}, which is no neuron", "end the network with neurons or a leaky read-out")
+            yield wrong(
+                f"comes from {source}, which is no neuron", "end the network with neurons or a leaky read-out"
+            )
         if _direct(before) and isinstance(node, Synapses):
             fed = [graph.nodes[t] for t in graph.targets(name)]
             if not all(isinstance(t, LIF | IntegerNeuron) and t.static for t in fed):
-                yield wrong(f"sees real values of {source}", "follow the first linear layer by spiking neurons")
+                yield wrong(
+                    f"sees real values of {source}", "follow the first linear layer by spiking neurons"
+                )
     if isinstance(node, LIF | IntegerNeuron) and node.static:
         for source, _ in sources:
             if not all(_direct(graph.nodes[s]) for s in graph.sources(source)):
                 yield wrong(f"is static, but {source} carries spikes", "mark only what a direct input feeds")
     if isinstance(node, Synapses) and len(sources) > 1:
-        yield wrong("adds spike trains before its weights", "give each branch a linear layer of its own and add the results")
+        yield wrong(
+            "adds spike trains before its weights",
+            "give each branch a linear layer of its own and add the results",
+        )
     if not isinstance(node, Output) and not graph.targets(name):
         yield wrong("feeds nothing", "remove the layer or connect it")
     if isinstance(node, Synapses) and len(graph.targets(name)) > 1:
         both = " and ".join(graph.targets(name))
-        yield wrong(f"feeds {both}, which have scales of their own", "give each population a linear layer of its own")
+        yield wrong(
+            f"feeds {both}, which have scales of their own", "give each population a linear layer of its own"
+        )
 
 
 def _fires(node: Node) -> bool:
@@ -274,7 +297,9 @@ def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
                 detail = f"{label} has shape {array.shape} for {size(node)} neurons"
                 yield Finding("error", name, "range", detail, "quantise the graph again")
         if not (node.scale > 0).all():
-            yield Finding("error", name, "range", f"scale {node.scale.min()} is not above zero", "quantise again")
+            yield Finding(
+                "error", name, "range", f"scale {node.scale.min()} is not above zero", "quantise again"
+            )
     if isinstance(node, Synapses) and not all(_direct(graph.nodes[s]) for s in graph.sources(name)):
         if node.map.weight.dtype != np.int8:
             detail = f"weights are {node.map.weight.dtype}"

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-if TYPE_CHECKING:  # torch takes a second to load, and whoever only reads a program or unrolls a map does without it
+if (
+    TYPE_CHECKING
+):  # torch takes a second to load, and whoever only reads a program or unrolls a map does without it
     from torch import Tensor
 
 Array: TypeAlias = NDArray[Any]
@@ -41,7 +43,9 @@ class Dense:
     def __post_init__(self) -> None:
         wanted = (prod(self.output_shape), prod(self.input_shape))
         if self.weight.shape != wanted:
-            raise ValueError(f"dense weight has shape {self.weight.shape}, its input and output ask for {wanted}")
+            raise ValueError(
+                f"dense weight has shape {self.weight.shape}, its input and output ask for {wanted}"
+            )
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply to (N, inputs)."""
@@ -89,13 +93,17 @@ class Conv2d:
 
     def __post_init__(self) -> None:
         if len(self.input_shape) != 3 or self.weight.ndim != 4:
-            raise ValueError(f"convolution over {self.input_shape} with weight {self.weight.shape}: need 3 and 4 axes")
+            raise ValueError(
+                f"convolution over {self.input_shape} with weight {self.weight.shape}: need 3 and 4 axes"
+            )
         if self.input_shape[0] != self.weight.shape[1] * self.groups or self.weight.shape[0] % self.groups:
             raise ValueError(
                 f"convolution of {self.input_shape[0]} channels in {self.groups} groups with weight {self.weight.shape}"
             )
         if min(self.output_shape) < 1:
-            raise ValueError(f"kernel {self.weight.shape[2:]} does not fit an input of {self.input_shape[1:]}")
+            raise ValueError(
+                f"kernel {self.weight.shape[2:]} does not fit an input of {self.input_shape[1:]}"
+            )
 
     @property
     def output_shape(self) -> Shape:
@@ -103,7 +111,12 @@ class Conv2d:
         sides = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, p, d, k, s in zip(
-                self.input_shape[1:], self.padding, self.dilation, self.weight.shape[2:], self.stride, strict=True
+                self.input_shape[1:],
+                self.padding,
+                self.dilation,
+                self.weight.shape[2:],
+                self.stride,
+                strict=True,
             )
         )
         return (int(self.weight.shape[0]), *sides)
@@ -121,9 +134,7 @@ class Conv2d:
 
         maps = y.reshape(-1, *self.output_shape)
         shape = (maps.shape[0], *self.input_shape)
-        grad = conv2d_input(
-            shape, weight, maps, self.stride, self.padding, self.dilation, self.groups
-        )
+        grad = conv2d_input(shape, weight, maps, self.stride, self.padding, self.dilation, self.groups)
         return grad.flatten(1)
 
     @property
@@ -158,7 +169,9 @@ class ConvTranspose2d:
 
     def __post_init__(self) -> None:
         if len(self.input_shape) != 3 or self.weight.ndim != 4 or self.input_shape[0] != self.weight.shape[0]:
-            raise ValueError(f"transposed convolution over {self.input_shape} with weight {self.weight.shape}")
+            raise ValueError(
+                f"transposed convolution over {self.input_shape} with weight {self.weight.shape}"
+            )
         if min(self.output_shape) < 1:
             raise ValueError(f"padding {self.padding} leaves nothing of an input of {self.input_shape[1:]}")
 

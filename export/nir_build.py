@@ -29,7 +29,9 @@ VERSION = 1
 DENSE_LIMIT = 1 << 26
 
 
-def build(graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str] | None = None) -> nir.NIRGraph:
+def build(
+    graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str] | None = None
+) -> nir.NIRGraph:
     """NIR nodes of a graph; a Flatten where a feature map meets a vector.
 
     Parameters
@@ -47,7 +49,9 @@ def build(graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str
         given = {written[s] for s in sources}
         if isinstance(node, Input):
             takes = written[name] = node.shape
-            nodes[name] = nir.Input(np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding))
+            nodes[name] = nir.Input(
+                np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding)
+            )
         elif isinstance(node, Synapses):
             spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape}
             takes = node.map.input_shape if spatial else (prod(node.map.input_shape),)
@@ -77,7 +81,9 @@ def build(graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str
                 "dt": settings.dt,
                 "reset": settings.reset,
                 "weight_bits": settings.weight_bits,
-                "host_steps": [{"kind": s.kind, "node": s.node, "arrays": sorted(s.arrays)} for s in graph.host_steps],
+                "host_steps": [
+                    {"kind": s.kind, "node": s.node, "arrays": sorted(s.arrays)} for s in graph.host_steps
+                ],
             }
         )
     }
@@ -106,7 +112,9 @@ def _bias(graph: Graph, name: str, node: Synapses) -> FloatArray | None:
     assert node.exponent is not None
     by_channel = bias_value(target.bias_mantissa, target.bias_exponent).reshape(node.map.channels, -1)
     if (by_channel != by_channel[:, :1]).any():
-        raise ExportError(f"{population}: its bias differs within the channels of {name}; NIR has one a channel")
+        raise ExportError(
+            f"{population}: its bias differs within the channels of {name}; NIR has one a channel"
+        )
     return np.asarray(by_channel[:, 0] / weight_unit(node.exponent), np.float32)
 
 
@@ -144,7 +152,9 @@ def _synapses(node: Synapses, bias: FloatArray | None, spatial: bool, extension:
     if isinstance(map_, Dense):
         metadata = _meta(**values)
     elif extension:
-        return nir_extension.ConvolutionMap(map_.weight, channel_bias, structure(map_), metadata=_meta(**values))
+        return nir_extension.ConvolutionMap(
+            map_.weight, channel_bias, structure(map_), metadata=_meta(**values)
+        )
     else:
         metadata = _meta({"kernel": map_.weight, "structure": structure(map_)}, **values)
     matrix = dense_matrix(map_)
@@ -157,7 +167,9 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
     dt = graph.settings.dt
 
     def full(value: Any) -> np.ndarray[Any, Any]:
-        return np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size(node),)).reshape(written).copy()
+        return (
+            np.broadcast_to(np.asarray(value, np.float64).reshape(-1), (size(node),)).reshape(written).copy()
+        )
 
     if isinstance(node, Output):
         return nir.Output(np.array(written), metadata=_meta(shape=node.shape))
@@ -193,7 +205,12 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
 
 
 def _primitive(
-    full: Callable[[Any], Any], dt: float, keep: float, resistance: Any, threshold: Any, metadata: dict[str, Any]
+    full: Callable[[Any], Any],
+    dt: float,
+    keep: float,
+    resistance: Any,
+    threshold: Any,
+    metadata: dict[str, Any],
 ) -> nir.NIRNode:
     """The neuron primitive for a leak of ``keep`` a step: without leak NIR integrates ``R I dt``."""
     if keep == 0:
@@ -210,5 +227,7 @@ def _primitive(
 def _exponent(graph: Graph, name: str) -> int:
     exponents = {n.exponent for s in graph.sources(name) if isinstance(n := graph.nodes[s], Synapses)}
     if len(exponents) != 1 or None in exponents:
-        raise ExportError(f"{name}: its synapse groups have weight exponents {exponents}; one is needed for a NIR file")
+        raise ExportError(
+            f"{name}: its synapse groups have weight exponents {exponents}; one is needed for a NIR file"
+        )
     return int(exponents.pop())  # type: ignore[arg-type]

@@ -11,18 +11,25 @@ from numpy.typing import NDArray
 
 from .linear import Conv2d, ConvTranspose2d, Dense, LinearMap, unroll
 
-KINDS: dict[str, type[Conv2d] | type[ConvTranspose2d]] = {"conv2d": Conv2d, "conv_transpose2d": ConvTranspose2d}
+KINDS: dict[str, type[Conv2d] | type[ConvTranspose2d]] = {
+    "conv2d": Conv2d,
+    "conv_transpose2d": ConvTranspose2d,
+}
 
 
 def structure(map_: Conv2d | ConvTranspose2d) -> str:
     """Everything about a convolution but its weights, as JSON."""
     kind = next(name for name, cls in KINDS.items() if isinstance(map_, cls))
-    return json.dumps({"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name != "weight"}})
+    return json.dumps(
+        {"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name != "weight"}}
+    )
 
 
 def map_from_kernel(kernel: NDArray[Any], text: str | bytes) -> Conv2d | ConvTranspose2d:
     """Rebuild a convolution from its kernel and :func:`structure`."""
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()
+    }
     return KINDS[settings.pop("kind")](weight=kernel, **settings)
 
 

@@ -42,7 +42,9 @@ def read_graph(path: Path) -> Graph:
         raise ExportError(f"{path}: holds a node type that is not NIR 1.0; {_unknown_types(path)}") from None
     except Exception as error:
         # nir raises whatever its dataclasses raise: the boundary to a foreign parser of foreign files.
-        raise ExportError(f"{path}: not a valid NIR graph ({type(error).__name__}: {_line(error)}); export it again") from None
+        raise ExportError(
+            f"{path}: not a valid NIR graph ({type(error).__name__}: {_line(error)}); export it again"
+        ) from None
     if not isinstance(file, nir.NIRGraph) or METADATA not in file.metadata:
         raise ExportError(
             f"{path}: the graph states no time steps, reset kind or input coding (metadata field {METADATA!r}); "
@@ -70,12 +72,16 @@ def _consistent(file: nir.NIRGraph, graph: Graph) -> None:
     for name, wanted in expected.nodes.items():
         given = file.nodes.get(name)
         if type(given) is not type(wanted):
-            raise ExportError(f"{name}: is a {type(given).__name__}, its metadata describes a {type(wanted).__name__}")
+            raise ExportError(
+                f"{name}: is a {type(given).__name__}, its metadata describes a {type(wanted).__name__}"
+            )
         for key, value in vars(wanted).items():
             if key not in ("metadata", "input_type", "output_type", "input_shape") and not np.array_equal(
                 np.asarray(value), np.asarray(getattr(given, key))
             ):
-                raise ExportError(f"{name}: field {key!r} contradicts the node's metadata; export the network again")
+                raise ExportError(
+                    f"{name}: field {key!r} contradicts the node's metadata; export the network again"
+                )
 
 
 def _line(error: Exception) -> str:
@@ -104,15 +110,23 @@ def _unknown_types(path: Path) -> str:
 def _graph(file: nir.NIRGraph) -> Graph:
     header = _header("graph", file.metadata)
     if header["version"] != VERSION:
-        raise ExportError(f"written in format version {header['version']}, this release reads {VERSION}; export it again")
+        raise ExportError(
+            f"written in format version {header['version']}, this release reads {VERSION}; export it again"
+        )
     inserted = {
-        name for name, node in file.nodes.items() if isinstance(node, nir.Flatten) and "inserted" in _header(name, node.metadata)
+        name
+        for name, node in file.nodes.items()
+        if isinstance(node, nir.Flatten) and "inserted" in _header(name, node.metadata)
     }
     nodes = {name: _node(name, node) for name, node in file.nodes.items() if name not in inserted}
     origin = {b: a for a, b in file.edges if b in inserted}
     edges = tuple((origin.get(a, a), b) for a, b in file.edges if b not in inserted)
     steps = tuple(
-        HostStep(step["kind"], step["node"], {key: np.asarray(file.metadata[f"host_{i}_{key}"]) for key in step["arrays"]})
+        HostStep(
+            step["kind"],
+            step["node"],
+            {key: np.asarray(file.metadata[f"host_{i}_{key}"]) for key in step["arrays"]},
+        )
         for i, step in enumerate(header["host_steps"])
     )
     settings = Settings(header["timesteps"], header["dt"], header["reset"], header["weight_bits"])
@@ -138,7 +152,9 @@ def _node(name: str, node: nir.NIRNode) -> Node:
         return _synapses(name, node, header)
     if isinstance(node, nir.LIF | nir.LI | nir.IF | nir.I):
         return _neuron(node, header)
-    raise ExportError(f"{name}: {type(node).__name__} is not read by this release; Linear, Affine, Conv2d, LIF, LI, IF and I are")
+    raise ExportError(
+        f"{name}: {type(node).__name__} is not read by this release; Linear, Affine, Conv2d, LIF, LI, IF and I are"
+    )
 
 
 def _synapses(name: str, node: Any, header: dict[str, Any]) -> Synapses:
@@ -173,7 +189,9 @@ def _neuron(node: Any, header: dict[str, Any]) -> LIF | LI | IntegerNeuron:
     if header["readout"]:
         origin: LIF | LI = LI(shape, header["beta"])
     else:
-        origin = LIF(shape, header["beta"], np.atleast_1d(node.metadata["origin_threshold"]), header["static"])
+        origin = LIF(
+            shape, header["beta"], np.atleast_1d(node.metadata["origin_threshold"]), header["static"]
+        )
     return IntegerNeuron(
         shape=shape,
         current_decay=header["current_decay"],

@@ -46,7 +46,9 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
             raise ExportError(f"{path}: does not read back equal at {', '.join(unequal)}; please report this")
         os.replace(temporary, path)
     except OSError as error:
-        raise ExportError(f"{path}: cannot be written ({error}); check the folder and its free space") from error
+        raise ExportError(
+            f"{path}: cannot be written ({error}); check the folder and its free space"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return back
@@ -54,7 +56,11 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
 
 def differences(a: Graph, b: Graph) -> list[str]:
     """Names of nodes (and ``edges``, ``settings``, ``host steps``) in which two graphs differ."""
-    unequal = [name for name in sorted(a.nodes.keys() | b.nodes.keys()) if not _same(a.nodes.get(name), b.nodes.get(name))]
+    unequal = [
+        name
+        for name in sorted(a.nodes.keys() | b.nodes.keys())
+        if not _same(a.nodes.get(name), b.nodes.get(name))
+    ]
     if set(a.edges) != set(b.edges):
         unequal.append("edges")
     if a.settings != b.settings or a.name != b.name:

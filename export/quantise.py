@@ -105,7 +105,9 @@ def _gain(beta: float, timesteps: int) -> float:
 def _static(name: str, node: LIF, calibration: Calibration, per_channel: bool) -> IntegerNeuron:
     """A population whose current the host writes as a bias; each of its neurons may have a scale of its own."""
     if name not in calibration.static_peak:
-        raise ExportError(f"{name}: the calibration has no current of it; calibrate with samples of the input")
+        raise ExportError(
+            f"{name}: the calibration has no current of it; calibrate with samples of the input"
+        )
     peak = calibration.static_peak[name] * STATIC_MARGIN
     theta = _threshold_by_unit(name, node, node.threshold.size if per_channel else 1)
     limits = formats.THRESHOLD_MAX * 64 / theta
@@ -190,7 +192,8 @@ def _headroom(
 ) -> Floats:
     """Room left in the state, whatever spikes arrive, as a factor of each unit's scale: below 1 the unit may overflow."""
     total = sum(
-        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) * weight_unit(g.exponent or 0)
+        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True)
+        * weight_unit(g.exponent or 0)
         for g in quantised.values()
     )
     full = np.repeat(scale, np.prod(node.shape, dtype=int) // units)
@@ -201,10 +204,17 @@ def _headroom(
 
 
 def _caps(
-    node: LIF | LI, theta: Floats | None, groups: dict[str, Synapses], bias: Floats, units: int, timesteps: int
+    node: LIF | LI,
+    theta: Floats | None,
+    groups: dict[str, Synapses],
+    bias: Floats,
+    units: int,
+    timesteps: int,
 ) -> Floats:
     """Largest scale of each unit that thresholds, biases and the 24-bit state allow, whatever spikes arrive."""
-    total = sum(_by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values())
+    total = sum(
+        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values()
+    )
     by_unit = np.abs(np.broadcast_to(bias, (prod(node.shape),))).reshape(units, -1).max(1)
     worst = np.asarray(total) + by_unit
     with np.errstate(divide="ignore"):
@@ -339,7 +349,9 @@ def _integer(name: str, node: LIF | LI, scale: Floats, bias: Floats, *, static: 
     value = np.rint(full * bias).astype(np.int64)
     mantissa, exponent = formats.split_bias(value)
     if isinstance(node, LIF):
-        threshold = np.rint(full * node.threshold.astype(np.float64) / (1 << ALIGNMENT_SHIFT)).astype(np.int64)
+        threshold = np.rint(full * node.threshold.astype(np.float64) / (1 << ALIGNMENT_SHIFT)).astype(
+            np.int64
+        )
     else:
         threshold = np.full(neurons, formats.THRESHOLD_MAX)
     return IntegerNeuron(
@@ -354,4 +366,3 @@ def _integer(name: str, node: LIF | LI, scale: Floats, bias: Floats, *, static: 
         readout=isinstance(node, LI),
         origin=node,
     )
-

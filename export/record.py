@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .trace import reset_states
+from .trace import reset_states, untouched
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +35,10 @@ class ModuleRun:
     output: NDArray[np.float32]
 
 
-def run_module(module: nn.Module, samples: Tensor, timesteps: int, *, method: str = "forward", coding: str = "direct") -> ModuleRun:
-    """Step a module of snnTorch neurons from zero state.
+def run_module(
+    module: nn.Module, samples: Tensor, timesteps: int, *, method: str = "forward", coding: str = "direct"
+) -> ModuleRun:
+    """Step a module of snnTorch neurons from zero state, and leave it as it was.
 
     Parameters
     ----------
@@ -45,6 +48,8 @@ def run_module(module: nn.Module, samples: Tensor, timesteps: int, *, method: st
         What computes one step.
     """
     step = getattr(module, method)
+    # Membranes that the step wants handed in: without one, a neuron goes on from its own.
+    unset = [None for p in list(signature(step).parameters.values())[1:] if p.default is p.empty]
     spikes: dict[str, list[Tensor]] = {}
     membranes: dict[str, list[Tensor]] = {}
 
@@ -56,20 +61,19 @@ def run_module(module: nn.Module, samples: Tensor, timesteps: int, *, method: st
 
         return hook
 
-    neurons = {path.replace(".", "_"): m for path, m in module.named_modules() if isinstance(m, snn.SpikingNeuron)}
+    neurons = {
+        path.replace(".", "_"): m for path, m in module.named_modules() if isinstance(m, snn.SpikingNeuron)
+    }
     handles = [m.register_forward_hook(keep(name)) for name, m in neurons.items()]
-    was_training = module.training
-    module.eval()
-    reset_states(module)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), untouched(module):
+            module.eval()
+            reset_states(module)
             for t in range(timesteps):
-                out = step(samples if coding == "direct" else samples[:, t])
+                out = step(samples if coding == "direct" else samples[:, t], *unset)
     finally:
         for handle in handles:
             handle.remove()
-        reset_states(module)
-        module.train(was_training)
     result = out[0] if isinstance(out, tuple) else out
     return ModuleRun(
         {name: torch.stack(s, 1).numpy() for name, s in spikes.items()},

@@ -1,7 +1,7 @@
 """From a torch module to the traced graph, through ``torch.fx`` with snnTorch neurons as leaves.
 
-The module computes one time step. snnTorch's own exporter crashes on batch normalisation and transposed convolutions
-and drops the reset kind without a word; here whatever cannot be carried over is an error that names it.
+The module computes one time step. snnTorch's own exporter crashes on batch normalisation and transposed
+convolutions and drops the reset kind without a word; here whatever cannot be carried over is an error.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def trace(
     if coding not in ("direct", "spikes"):
         raise ExportError(f"{name}: coding is {coding!r}; state 'direct' or 'spikes'")
     _check_finite(module, name)
-    with _untouched(module):
+    with untouched(module):
         module.eval()
         try:
             traced = _Tracer(method).trace(module)
@@ -118,7 +118,7 @@ def trace(
 
 
 @contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
+def untouched(module: nn.Module) -> Iterator[None]:
     """Put training flags, hidden states (they are buffers) and all other attributes back in the end."""
     tables = ("_buffers", "_parameters")
     before = [

@@ -15,11 +15,18 @@ from .linear import Shape
 from .trace_layers import SUPPORTED, layer, reshape
 from .trace_neurons import neuron
 
-SHAPE = "shape"  # where the shape of an fx node's value is noted, batch axis included; absent if it is no tensor
+SHAPE = (
+    "shape"  # where the shape of an fx node's value is noted, batch axis included; absent if it is no tensor
+)
 TUPLE = "tuple"  # whether the value is a tuple of tensors, as neurons return
 _RESHAPES = ("flatten", "reshape", "view", "unflatten")
 _HOST_FUNCTIONS = ("tanh", "sigmoid")
-_FUNCTION_NAMES = {torch.flatten: "flatten", torch.reshape: "reshape", torch.tanh: "tanh", torch.sigmoid: "sigmoid"}
+_FUNCTION_NAMES = {
+    torch.flatten: "flatten",
+    torch.reshape: "reshape",
+    torch.tanh: "tanh",
+    torch.sigmoid: "sigmoid",
+}
 
 
 class GraphBuilder:
@@ -33,7 +40,9 @@ class GraphBuilder:
         Why an fx node's value may not be used, for those that have no name.
     """
 
-    def __init__(self, root: nn.Module, name: str, coding: Literal["direct", "spikes"], timesteps: int) -> None:
+    def __init__(
+        self, root: nn.Module, name: str, coding: Literal["direct", "spikes"], timesteps: int
+    ) -> None:
         self.root, self.name, self.coding = root, name, coding
         self.settings = Settings(timesteps=timesteps)
         self.nodes: dict[str, Node] = {}
@@ -50,7 +59,9 @@ class GraphBuilder:
         self.paths = {str(node.target).replace(".", "_") for node in traced.nodes if node.op == "call_module"}
         for node in traced.nodes:
             if SHAPE not in node.meta and node.op in ("call_function", "call_method"):
-                self.banned[node] = "is a number, not a value of the network"  # x.shape[0] on its way to a reshape
+                self.banned[node] = (
+                    "is a number, not a value of the network"  # x.shape[0] on its way to a reshape
+                )
                 continue
             handler = getattr(self, f"_{node.op}")
             handler(node)
@@ -62,7 +73,9 @@ class GraphBuilder:
     def _source(self, value: Any, consumer: str) -> fx.Node:
         """An operand that must be a value of the network."""
         if not isinstance(value, fx.Node):
-            raise ExportError(f"{consumer}: takes {value!r}, no value of the network; use a layer's bias or weights")
+            raise ExportError(
+                f"{consumer}: takes {value!r}, no value of the network; use a layer's bias or weights"
+            )
         if value not in self.names:
             why = self.banned.get(value, "is no value of the network")
             raise ExportError(f"{consumer}: uses {value.name}, which {why}")
@@ -83,7 +96,9 @@ class GraphBuilder:
 
     def _placeholder(self, node: fx.Node) -> None:
         if any(isinstance(n, Input) for n in self.nodes.values()):
-            self.banned[node] = "is a second input; a network takes one, and else only membranes of its neurons"
+            self.banned[node] = (
+                "is a second input; a network takes one, and else only membranes of its neurons"
+            )
             self.states[node] = ""
             return
         self._add(node, self._free("input"), Input(self._shape(node), self.coding))
@@ -94,7 +109,9 @@ class GraphBuilder:
             value = value[0]
         if not isinstance(value, fx.Node):
             kind = type(value).__name__
-            raise ExportError(f"{self.name}: returns a {kind}; return the output, or a tuple that starts with it")
+            raise ExportError(
+                f"{self.name}: returns a {kind}; return the output, or a tuple that starts with it"
+            )
         self._add(node, self._free("output"), Output(self._shape(value)), self._source(value, "output"))
 
     def _get_attr(self, node: fx.Node) -> None:
@@ -106,7 +123,7 @@ class GraphBuilder:
         name = path.replace(".", "_")
         if path in self.calls:
             raise ExportError(
-                f"{path}: called more than once in a step; keep the time loop outside, give each use its own module"
+                f"{path}: called more than once in a step; keep the time loop outside, a module for each use"
             )
         self.calls.add(path)
         given = dict(zip(("input", "mem"), node.args, strict=False)) | node.kwargs
@@ -117,19 +134,24 @@ class GraphBuilder:
             raise ExportError(f"{path}: called with {', '.join(given)}; only its input is carried over")
         source = self._source(current, path)
         if isinstance(module, snn.SpikingNeuron):
-            self._add(node, name, neuron(path, module, self._shape(node), self._reads_membrane(path, module, node)), source)
+            self._add(
+                node,
+                name,
+                neuron(path, module, self._shape(node), self._reads_membrane(path, module, node)),
+                source,
+            )
         elif hasattr(module, "spikewright_host_step"):
             self._add(node, name, HostFunction(self._shape(node), str(module.spikewright_host_step)), source)
         else:
             self._add(node, name, layer(path, module, self._shape(source), self._shape(node)), source)
 
     def _state(self, path: str, state: Any) -> None:
-        """A membrane handed to a neuron: it must be the neuron's own from the step before, zero at the start."""
+        """A membrane handed to a neuron: its own from the step before, or none."""
         if state is None:
             return
         if isinstance(state, fx.Node) and state.op == "get_attr":
             raise ExportError(
-                f"{path}: starts every step from the membrane {state.target}, so it forgets from step to step; "
+                f"{path}: starts each step from the membrane {state.target}, so it forgets between steps; "
                 "hand its membrane in as an argument, or build it with init_hidden=True"
             )
         if not isinstance(state, fx.Node) or state not in self.states:
@@ -148,7 +170,9 @@ class GraphBuilder:
         spikes = [node, *(user for user in node.users if _is_item(user, 0))]
         reads = any(_goes_on(m) for m in membranes)
         if reads and any(_goes_on(s) for s in spikes):
-            raise ExportError(f"{path}: both spikes and membrane are used; neurons send spikes, read-outs their membrane")
+            raise ExportError(
+                f"{path}: both spikes and membrane are used; neurons send spikes, read-outs their membrane"
+            )
         for value in spikes[1:] if reads else membranes:
             self.banned[value] = f"is not what {path} sends"
         return reads
@@ -169,7 +193,9 @@ class GraphBuilder:
         source, index = node.args
         assert isinstance(source, fx.Node)
         if not source.meta[TUPLE] or not (_is_item(node, 0) or _is_item(node, 1)):
-            raise ExportError(f"{node.name}: indexes {source.name} by {index}; select inputs by a layer's weights")
+            raise ExportError(
+                f"{node.name}: indexes {source.name} by {index}; select inputs by a layer's weights"
+            )
         if node not in self.banned:
             self.names[node] = self.names[source]
 
@@ -193,7 +219,9 @@ class GraphBuilder:
 
     def _call_method(self, node: fx.Node) -> None:
         if node.target not in _RESHAPES + _HOST_FUNCTIONS:
-            raise ExportError(f"{node.name}: method .{node.target}() has no counterpart on the chip; {SUPPORTED}")
+            raise ExportError(
+                f"{node.name}: method .{node.target}() has no counterpart on the chip; {SUPPORTED}"
+            )
         self._function(node, str(node.target))
 
 

@@ -42,7 +42,9 @@ def reshape(name: str, source: Shape, target: Shape) -> Reshape:
         The view takes in the batch axis.
     """
     if prod(source) != prod(target):
-        raise ExportError(f"{name}: turns {source} into {target}, which mixes the samples of a batch; start at axis 1")
+        raise ExportError(
+            f"{name}: turns {source} into {target}, which mixes the samples of a batch; start at axis 1"
+        )
     return Reshape(target)
 
 
@@ -69,14 +71,18 @@ def _linear(path: str, module: nn.Linear, source: Shape, target: Shape) -> Node:
 def _conv(path: str, module: nn.Conv2d, source: Shape, target: Shape) -> Node:
     if module.padding_mode != "zeros":
         raise ExportError(f"{path}: padding_mode={module.padding_mode!r}; only zeros")
-    stride, padding, dilation = (_pair(path, f, getattr(module, f)) for f in ("stride", "padding", "dilation"))
+    stride, padding, dilation = (
+        _pair(path, f, getattr(module, f)) for f in ("stride", "padding", "dilation")
+    )
     map_ = Conv2d(_array(module.weight), source, stride, padding, dilation, module.groups)
     return Synapses(map_, _bias(module))
 
 
 def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
     if module.groups != 1:
-        raise ExportError(f"{path}: groups={module.groups}; split a transposed convolution into one layer a group")
+        raise ExportError(
+            f"{path}: groups={module.groups}; split a transposed convolution into one layer a group"
+        )
     fields = ("stride", "padding", "output_padding", "dilation")
     settings = [_pair(path, field, getattr(module, field)) for field in fields]
     return Synapses(ConvTranspose2d(_array(module.weight), source, *settings), _bias(module))

@@ -32,10 +32,14 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
         A setting without counterpart; the message names the module, the field and the remedy.
     """
     if not isinstance(module, snn.Leaky) or type(module).forward is not snn.Leaky.forward:
-        raise ExportError(f"{path}: {type(module).__name__} neurons are not supported; supported: snn.Leaky as it is")
+        raise ExportError(
+            f"{path}: {type(module).__name__} neurons are not supported; supported: snn.Leaky as it is"
+        )
     beta = module.beta.detach().clamp(0, 1).cpu().numpy()
     if beta.size != 1 and np.ptp(beta) != 0:
-        raise ExportError(f"{path}: beta differs between neurons, a population has one decay register; train one beta")
+        raise ExportError(
+            f"{path}: beta differs between neurons, a population has one decay register; train one beta"
+        )
     for field, neutral in (("graded_spikes_factor", 1.0), ("inhibition", False), ("state_quant", False)):
         value = getattr(module, field)
         if not _equals(value, neutral):
@@ -49,19 +53,21 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
         return LI(shape, float(beta.flat[0]))
     if reset != "zero":
         raise ExportError(
-            f"{path}: reset_mechanism is {reset!r}, the chip resets to zero; train with reset_mechanism='zero'"
+            f"{path}: reset_mechanism is {reset!r}, the chip's is zero; train with reset_mechanism='zero'"
         )
     threshold = module.threshold.detach().cpu().numpy().astype(np.float32).reshape(-1)
     if threshold.size not in (1, prod(shape)):
         neurons = prod(shape)
-        raise ExportError(f"{path}: {threshold.size} thresholds for {neurons} neurons; give one, or one a neuron")
+        raise ExportError(
+            f"{path}: {threshold.size} thresholds for {neurons} neurons; give one, or one a neuron"
+        )
     if (threshold <= 0).any():
         raise ExportError(f"{path}: threshold {threshold.min()} is not above zero; train with a positive one")
     with torch.no_grad():
         fired = module.spike_grad(torch.tensor([-1.0, 0.0, 1.0], device=module.threshold.device))
     if fired.tolist() != [0.0, 0.0, 1.0]:
         raise ExportError(
-            f"{path}: spike_grad fires {fired.tolist()} below, at and above the threshold; it must fire 0, 0, 1"
+            f"{path}: spike_grad fires {fired.tolist()} below, at and above threshold; it must fire 0, 0, 1"
         )
     return LIF(shape, float(beta.flat[0]), threshold)
 
@@ -73,7 +79,7 @@ def _reset(path: str, module: snn.Leaky) -> str:
     trained = list(snn.SpikingNeuron.reset_dict)[int(module.reset_mechanism_val)]
     if not stated == done == trained:
         raise ExportError(
-            f"{path}: reset_mechanism is {stated!r}, it was built with {done!r} and its weights say {trained!r}; "
+            f"{path}: reset_mechanism is {stated!r}, built with {done!r}, and its weights say {trained!r}; "
             "build it with the reset it was trained with"
         )
     return stated

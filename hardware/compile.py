@@ -63,7 +63,9 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
         if step.node in kept:
             host["steps"].append({"kind": step.kind, "node": step.node, "arrays": sorted(step.arrays)})
             prefix = f"step{len(host['steps']) - 1}"
-            arrays |= {f"{prefix}.{key}": np.asarray(array) for key, array in graph.host_steps[index].arrays.items()}
+            arrays |= {
+                f"{prefix}.{key}": np.asarray(array) for key, array in graph.host_steps[index].arrays.items()
+            }
     groups = tuple(_groups(graph, starts, {p.name for p in populations}))
     timesteps = graph.settings.timesteps
     program = Program(
@@ -117,7 +119,9 @@ def _population(name: str, node: IntegerNeuron, start: int) -> Population:
     )
 
 
-def _encoder(graph: Graph, population: str, synapses: str, host: dict[str, Any], arrays: dict[str, Any]) -> None:
+def _encoder(
+    graph: Graph, population: str, synapses: str, host: dict[str, Any], arrays: dict[str, Any]
+) -> None:
     """Keep the float map whose result the host writes as a bias."""
     node = graph.nodes[synapses]
     assert isinstance(node, Synapses)

@@ -71,8 +71,10 @@ class Emulator:
             if dtype is None:
                 raise ProgramError(f"synapse group {group.name}: sums up to {bound} have no exact float type")
             # A power of two moves the exponent of a float and not its mantissa, so scaled weights are as exact.
-            factor = int(hw.synaptic_sum(np.int64(1), group.exponent))
-            self._weights[group.name] = torch.from_numpy(np.ascontiguousarray(group.map.weight)).to(dtype) * factor
+            factor = int(hw.synaptic_sum(np.ones(1, np.int64), group.exponent)[0])
+            self._weights[group.name] = (
+                torch.from_numpy(np.ascontiguousarray(group.map.weight)).to(dtype) * factor
+            )
         neurons = sum(p.size for p in program.populations) + sum(s.size for s in program.sources)
         # A raster byte, and a float and an integer synaptic sum of the widest population in flight.
         widest = max(p.size for p in program.populations)
@@ -105,7 +107,10 @@ class Emulator:
             parts.append(self._tile(inputs.select(slice(first, first + self.tile)), detail, populations))
             progress(min(first + self.tile, inputs.samples), inputs.samples)
         merged: dict[str, Any] = {
-            key: {name: np.concatenate([getattr(p, key)[name] for p in parts]) for name in getattr(parts[0], key)}
+            key: {
+                name: np.concatenate([getattr(p, key)[name] for p in parts])
+                for name in getattr(parts[0], key)
+            }
             for key in ("counts", "readouts", "spikes", "currents", "membranes")
         }
         return Recording("emulator", **merged, seconds=time.perf_counter() - began)
@@ -114,7 +119,9 @@ class Emulator:
         samples, steps = inputs.samples, self.program.timesteps
         spikes: dict[str, NDArray[np.uint8]] = dict(inputs.spikes)
         out = Recording("emulator", {n: s.sum(1, dtype=np.int64) for n, s in spikes.items()}, {})
-        pending = {name: len(self.program.outputs_of(name)) for name in (*spikes, *(p.name for p in self.order))}
+        pending = {
+            name: len(self.program.outputs_of(name)) for name in (*spikes, *(p.name for p in self.order))
+        }
 
         def kept(name: str) -> bool:
             return keep is None or name in keep
@@ -128,7 +135,15 @@ class Emulator:
             readout = np.empty((samples, p.size), np.int64)
             bias = bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None]
             lif_window(
-                synaptic, bias, p.threshold, p.current_decay, p.membrane_decay, raster, currents, membranes, readout
+                synaptic,
+                bias,
+                p.threshold,
+                p.current_decay,
+                p.membrane_decay,
+                raster,
+                currents,
+                membranes,
+                readout,
             )
             out.counts[p.name] = raster.sum(1, dtype=np.int64)
             if p.readout:
@@ -157,5 +172,3 @@ class Emulator:
         weight = self._weights[group.name]
         x = torch.from_numpy(raster).reshape(-1, prod(group.map.input_shape)).to(weight.dtype)
         return group.map.forward(x, weight).to(torch.int64).numpy().reshape(*raster.shape[:2], -1)
-
-

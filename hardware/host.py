@@ -50,11 +50,15 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
         raise ProgramError("the samples hold NaN or infinite values; check the loader")
     if not program.host.get("encoders"):
         if len(program.sources) != 1:
-            raise ProgramError(f"{program.name}: has {len(program.sources)} spike sources, samples have one place to go")
+            raise ProgramError(
+                f"{program.name}: has {len(program.sources)} spike sources, samples have one place to go"
+            )
         source = program.sources[0]
         wanted = (program.timesteps, *source.shape)
         if samples.shape[1:] != wanted:
-            raise ProgramError(f"samples of shape {samples.shape[1:]}, {source.name} takes spikes of shape {wanted}")
+            raise ProgramError(
+                f"samples of shape {samples.shape[1:]}, {source.name} takes spikes of shape {wanted}"
+            )
         if not np.isin(samples, (0, 1)).all():
             raise ProgramError(f"{source.name} takes spikes, 0 or 1")
         return Inputs({source.name: samples.astype(np.uint8).reshape(len(samples), program.timesteps, -1)}), 0

@@ -214,7 +214,9 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
         ("bias exponents", wanted_bias, exponents, 0, hw.BIAS_EXPONENT_MAX),
     ):
         if wanted.keys() != given.keys():
-            raise ProgramError(f"input {kind} for {sorted(given)}, the program takes them for {sorted(wanted)}")
+            raise ProgramError(
+                f"input {kind} for {sorted(given)}, the program takes them for {sorted(wanted)}"
+            )
         for name, shape in wanted.items():
             _check_integers(f"input {kind} for {name}", given[name], shape, low, high)
 
@@ -252,14 +254,19 @@ def validate(program: Program) -> None:
         _check_population(p)
     for g in program.synapses:
         if g.source not in sizes or g.target not in sizes:
-            raise ProgramError(f"synapse group {g.name}: {g.source} -> {g.target} names an unknown population")
+            raise ProgramError(
+                f"synapse group {g.name}: {g.source} -> {g.target} names an unknown population"
+            )
         if prod(g.map.input_shape) != sizes[g.source] or prod(g.map.output_shape) != sizes[g.target]:
             raise ProgramError(
                 f"synapse group {g.name}: maps {g.map.input_shape} to {g.map.output_shape}, "
                 f"but joins {sizes[g.source]} to {sizes[g.target]} neurons"
             )
         limit = 1 << (hw.WEIGHT_BITS - 1)
-        if g.map.weight.dtype != np.int8 or int(np.abs(g.map.weight.astype(np.int64)).max(initial=0)) >= limit:
+        if (
+            g.map.weight.dtype != np.int8
+            or int(np.abs(g.map.weight.astype(np.int64)).max(initial=0)) >= limit
+        ):
             raise ProgramError(f"synapse group {g.name}: weights must be int8 within +-{limit - 1}")
         if not hw.WEIGHT_EXPONENT_MIN <= g.exponent <= hw.WEIGHT_EXPONENT_MAX:
             raise ProgramError(f"synapse group {g.name}: weight exponent {g.exponent} is outside -1..7")
@@ -284,7 +291,9 @@ def _check_population(p: Population) -> None:
     if p.scale.shape != (p.size,) or not (np.isfinite(p.scale) & (p.scale > 0)).all():
         raise ProgramError(f"population {p.name}: scale must be one finite number above zero a neuron")
     if not 0 <= p.current_decay < hw.DECAY_ONE or not 0 <= p.membrane_decay <= hw.DECAY_ONE:
-        raise ProgramError(f"population {p.name}: decays {p.current_decay}, {p.membrane_decay} exceed 12 bits")
+        raise ProgramError(
+            f"population {p.name}: decays {p.current_decay}, {p.membrane_decay} exceed 12 bits"
+        )
     if p.start < 0:
         raise ProgramError(f"population {p.name}: starts at {p.start}, before the run does")
     if p.host_bias and p.bias_mantissa.any():

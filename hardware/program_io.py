@@ -64,7 +64,9 @@ def load_program(path: Path) -> Program:
     except Exception as error:
         # numpy, zipfile and zlib each raise their own: the boundary to foreign bytes.
         raise ProgramError(f"{path}: not a readable program ({error}); export it again") from None
-    kind, version = (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    kind, version = (
+        (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
+    )
     if kind != FORMAT or version != VERSION:
         wanted = f"{FORMAT} version {VERSION}"
         raise ProgramError(f"{path}: {kind} version {version}, this release reads {wanted}; export it again")
@@ -114,5 +116,7 @@ def map_header(map_: LinearMap) -> dict[str, Any]:
 
 def map_from_header(header: dict[str, Any], weight: Any) -> LinearMap:
     """The map of a header and its weights."""
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"}
+    settings: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"
+    }
     return MAPS[header["kind"]](weight=weight, **settings)

@@ -71,7 +71,11 @@ def run(program: Program, inputs: Inputs) -> Recording:
                 threshold=p.threshold,
                 bias=_bias(p, inputs, t, program.period),
             )
-            spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = fired, u[p.name], v[p.name]
+            spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = (
+                fired,
+                u[p.name],
+                v[p.name],
+            )
         for group in program.synapses:
             weights = matrices[group.name] @ spikes[group.source][t - 1].astype(np.int64)
             lines[group.name].append(hw.synaptic_sum(weights, group.exponent))
@@ -119,7 +123,9 @@ def windowed(
     return Recording(
         backend=backend,
         counts={name: raster.sum(1, dtype=np.int64) for name, raster in rasters.items()},
-        readouts={p.name: windows_v[p.name][:, -1] for p in program.populations if p.readout and p.name in windows_v},
+        readouts={
+            p.name: windows_v[p.name][:, -1] for p in program.populations if p.readout and p.name in windows_v
+        },
         spikes=rasters,
         currents={name: cut(name, record) for name, record in currents.items()},
         membranes=windows_v,

@@ -29,7 +29,9 @@ def _decoder(config: ESVAEConfig) -> nn.Sequential:
     for cin, cout in itertools.pairwise(widths):
         up = nn.ConvTranspose2d(cin, cout, 3, stride=2, padding=1, output_padding=1)
         layers += [up, nn.BatchNorm2d(cout), nn.ReLU()]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(config.channels[0], config.in_channels, 3, padding=1), nn.Tanh())
+    return nn.Sequential(
+        *layers, nn.ConvTranspose2d(config.channels[0], config.in_channels, 3, padding=1), nn.Tanh()
+    )
 
 
 class Autoencoder(nn.Module):

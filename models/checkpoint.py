@@ -44,7 +44,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such weights file; train first (`spikewright train`)") from None
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); train again or fetch it anew") from None
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); train again or fetch it anew"
+        ) from None
 
 
 def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
@@ -59,11 +61,15 @@ def load_weights(module: nn.Module, path: Path) -> dict[str, Any]:
     own = module.state_dict()
     missing, foreign = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     if missing or foreign:
-        raise CheckpointError(f"{path}: weights of another network (missing {missing[:3]}, unknown {foreign[:3]})")
+        raise CheckpointError(
+            f"{path}: weights of another network (missing {missing[:3]}, unknown {foreign[:3]})"
+        )
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
             wanted, found = tuple(own[name].shape), tuple(tensor.shape)
-            raise CheckpointError(f"{path}: {name} has shape {found}, the network wants {wanted}; check the recipe's size")
+            raise CheckpointError(
+                f"{path}: {name} has shape {found}, the network wants {wanted}; check the recipe's size"
+            )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: {name} holds NaN or infinite values; the training run diverged")
     module.load_state_dict(tensors)

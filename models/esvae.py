@@ -20,7 +20,10 @@ from .neurons import Leaky
 
 BETA = 0.25  # membrane decay of every spiking layer
 THRESHOLD = 0.2
-SURROGATE_WINDOW = (-0.7, 0.3)  # |u| < 0.5, centred on u = 0 and not on the threshold, as the authors train it
+SURROGATE_WINDOW = (
+    -0.7,
+    0.3,
+)  # |u| < 0.5, centred on u = 0 and not on the threshold, as the authors train it
 READOUT_BETA = 0.8  # inherited by the authors from FSVAE
 MMD_WEIGHT = 1e-3
 

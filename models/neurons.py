@@ -49,7 +49,9 @@ class _LeakySequence(torch.autograd.Function):
         reset = torch.zeros_like(current[0])
         for t in range(current.shape[0]):
             # The order of operations is snnTorch's, so that the rounding is too.
-            membrane = torch.add(torch.mul(torch.mul(1 - reset, membrane), beta), current[t], out=membranes[t])
+            membrane = torch.add(
+                torch.mul(torch.mul(1 - reset, membrane), beta), current[t], out=membranes[t]
+            )
             reset = torch.gt(membrane - threshold, 0, out=spikes[t])
         ctx.save_for_backward(membranes, spikes)
         ctx.constants = (beta, threshold, low, high)

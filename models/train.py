@@ -133,8 +133,12 @@ def train(
                 whole = False
                 epoch, position = divmod(state.step, per_epoch)
                 if position == 0 or not len(order):
-                    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch))
-                chosen = order[position * batch : (position + 1) * batch][fabric.global_rank :: fabric.world_size]
+                    order = torch.randperm(
+                        count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+                    )
+                chosen = order[position * batch : (position + 1) * batch][
+                    fabric.global_rank :: fabric.world_size
+                ]
                 if recipe.schedule == "cosine":
                     for group, lr in zip(optimiser.param_groups, base, strict=True):
                         group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
@@ -168,7 +172,9 @@ def train(
                 f"stopped within step {state.step + 1} of {total}; the same command continues from the last checkpoint"
             ) from None
         _save(path, network, optimiser, state, recipe, seed)
-        raise Interrupted(f"stopped at step {state.step} of {total}; the same command continues from there") from None
+        raise Interrupted(
+            f"stopped at step {state.step} of {total}; the same command continues from there"
+        ) from None
     finally:
         if board is not None:
             board.close()
@@ -188,7 +194,12 @@ def reestimate_batch_norm(network: nn.Module, images: Tensor, batch: int) -> Non
 
 
 def _save(
-    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, state: _State, recipe: TrainRecipe, seed: int
+    path: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    state: _State,
+    recipe: TrainRecipe,
+    seed: int,
 ) -> None:
     tensors = {f"model.{k}": v for k, v in network.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
@@ -196,7 +207,13 @@ def _save(
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
-    metadata = {"step": state.step, "rows": state.rows, "sums": state.sums, "recipe": recipe.model_dump(), "seed": seed}
+    metadata = {
+        "step": state.step,
+        "rows": state.rows,
+        "sums": state.sums,
+        "recipe": recipe.model_dump(),
+        "seed": seed,
+    }
     save_tensors(path, tensors, metadata)
 
 

@@ -21,11 +21,21 @@ def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
     for name, check in (("reference interpreter", e.reference), ("Lava", e.lava)):
         if check.ran and not check.equal:
             at = check.first
-            where = "" if at is None else f", first at {at.population}, sample {at.sample}, step {at.timestep}, neuron {at.neuron}"
-            return Verdict(status="no", text=f"The emulator and the {name} differ in {check.differing_spikes} spikes{where}.")
+            where = (
+                ""
+                if at is None
+                else f", first at {at.population}, sample {at.sample}, step {at.timestep}, neuron {at.neuron}"
+            )
+            return Verdict(
+                status="no",
+                text=f"The emulator and the {name} differ in {check.differing_spikes} spikes{where}.",
+            )
     unexplained = e.norse.spike_mismatches - e.norse.explained_by_rounding
     if e.norse.ran and unexplained:
-        return Verdict(status="no", text=f"norse and snnTorch differ in {unexplained} spikes that rounding does not explain.")
+        return Verdict(
+            status="no",
+            text=f"norse and snnTorch differ in {unexplained} spikes that rounding does not explain.",
+        )
     if not quality.within_one_percent:
         first = e.first_layer_below_99_percent
         parts = f"; spikes first part at {first} (below 99 % agreement)" if first else ""
@@ -60,5 +70,9 @@ def _cost(energy: Mapping[str, EnergyRow]) -> Verdict:
     cheaper = all(row.ratio < 1 for row in energy.values())
     dearer = all(row.ratio >= 1 for row in energy.values())
     status: Literal["yes", "no", "depends"] = "yes" if cheaper else "no" if dearer else "depends"
-    said = {"yes": "Less than the ANN by every model", "no": "More than the ANN by every model", "depends": "It depends on the model"}
+    said = {
+        "yes": "Less than the ANN by every model",
+        "no": "More than the ANN by every model",
+        "depends": "It depends on the model",
+    }
     return Verdict(status=status, text=f"{said[status]}: {'; '.join(rows)}.")

@@ -85,7 +85,9 @@ def lower(
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = samples[0] if coding == "direct" else samples[0, 0]
-    traced = trace(module, torch.from_numpy(first), timesteps=timesteps, coding=coding, name=name, method=method)
+    traced = trace(
+        module, torch.from_numpy(first), timesteps=timesteps, coding=coding, name=name, method=method
+    )
     graph = to_float(traced)
     for step in host_steps:
         graph = graph.with_host_step(step)

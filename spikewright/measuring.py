@@ -41,7 +41,9 @@ def reconstruct(
     }
 
 
-def generate(lowered: Lowered, ann: ANNVAE, amount: int, seed: int, progress: Callable[[int, int], None]) -> dict[str, Images]:
+def generate(
+    lowered: Lowered, ann: ANNVAE, amount: int, seed: int, progress: Callable[[int, int], None]
+) -> dict[str, Images]:
     """Images from the priors; float network and integer program decode the same latent spikes."""
     latent = host.prior_spikes(lowered.program, amount, seed)
     assert lowered.latent is not None
@@ -56,15 +58,21 @@ def generate(lowered: Lowered, ann: ANNVAE, amount: int, seed: int, progress: Ca
     }
 
 
-def _float(lowered: Lowered, samples: Images | None = None, latent: NDArray[np.uint8] | None = None) -> Images:
+def _float(
+    lowered: Lowered, samples: Images | None = None, latent: NDArray[np.uint8] | None = None
+) -> Images:
     injected = {} if latent is None or lowered.latent is None else {lowered.latent: latent}
     run = run_float(lowered.float_graph, samples, injected)
     last = lowered.program.populations[-1]
     values = run.readouts[last.name].astype(np.float64)
-    return host.apply_functions(lowered.program, last.name, values).reshape(-1, *last.shape).astype(np.float32)
+    return (
+        host.apply_functions(lowered.program, last.name, values).reshape(-1, *last.shape).astype(np.float32)
+    )
 
 
-def _in_tiles(run: Callable[[Any], Images], inputs: NDArray[Any], progress: Callable[[int, int], None]) -> Images:
+def _in_tiles(
+    run: Callable[[Any], Images], inputs: NDArray[Any], progress: Callable[[int, int], None]
+) -> Images:
     out = []
     with torch.no_grad():
         for first in range(0, len(inputs), TILE):
@@ -149,7 +157,10 @@ def sum_up(lowered: Lowered, layers: list[LayerCount], baseline: MacCount) -> pa
 def energy(layers: list[LayerCount], host_macs: int, baseline: MacCount) -> dict[str, parts.EnergyRow]:
     """Every energy model's figures for a sample."""
     activity = Activity.of(totals(layers), host_macs, baseline)
-    return {name: parts.EnergyRow.model_validate(_plain(price(model, activity))) for name, model in load_models().items()}
+    return {
+        name: parts.EnergyRow.model_validate(_plain(price(model, activity)))
+        for name, model in load_models().items()
+    }
 
 
 def _plain(row: Any) -> dict[str, Any]:

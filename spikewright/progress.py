@@ -47,7 +47,12 @@ class Steps:
         """Run a step."""
         began = time.perf_counter()
         if self.console.is_terminal:
-            columns = (TextColumn("  {task.fields[title]}"), BarColumn(24), TextColumn("{task.description}"), TimeRemainingColumn())
+            columns = (
+                TextColumn("  {task.fields[title]}"),
+                BarColumn(24),
+                TextColumn("{task.description}"),
+                TimeRemainingColumn(),
+            )
             with Progress(*columns, console=self.console, transient=True) as bar:
                 yield Step(bar, title)
         else:

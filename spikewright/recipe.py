@@ -124,7 +124,9 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(zoo_names())
-        raise RecipeError(f"{name_or_path}: no such recipe; shipped recipes: {known}, or give the path of a .toml file") from None
+        raise RecipeError(
+            f"{name_or_path}: no such recipe; shipped recipes: {known}, or give the path of a .toml file"
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"{path}: not a readable TOML file ({error})") from None
     for key, value in (overrides or {}).items():

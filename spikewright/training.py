@@ -48,7 +48,13 @@ def ensure_weights(
 
 
 def _train(
-    workspace: Workspace, kind: Kind, steps: Steps, resume: bool, accelerator: str, devices: int | str, precision: str
+    workspace: Workspace,
+    kind: Kind,
+    steps: Steps,
+    resume: bool,
+    accelerator: str,
+    devices: int | str,
+    precision: str,
 ) -> Path:
     recipe = getattr(workspace.recipe.train, kind)
     network = workspace.fresh_network(kind)
@@ -72,7 +78,11 @@ def _train(
             report=show,
         )
     network = network.cpu()
-    metadata = {"recipe": workspace.recipe.model_dump(mode="json"), "history": rows, "test": evaluate(network, workspace.test_images)}
+    metadata = {
+        "recipe": workspace.recipe.model_dump(mode="json"),
+        "history": rows,
+        "test": evaluate(network, workspace.test_images),
+    }
     path = folder / "weights.safetensors"
     save_tensors(path, network.state_dict(), metadata)
     return path

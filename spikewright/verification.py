@@ -41,7 +41,11 @@ class Verification(BaseModel):
         bad = []
         if e.norse.ran and e.norse.spike_mismatches != e.norse.explained_by_rounding:
             bad.append("norse")
-        bad += [name for name, check in (("reference", e.reference), ("lava", e.lava)) if check.ran and not check.equal]
+        bad += [
+            name
+            for name, check in (("reference", e.reference), ("lava", e.lava))
+            if check.ran and not check.equal
+        ]
         return bad
 
 
@@ -52,14 +56,22 @@ def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bo
     program = lowered.program
     with steps(f"Float NIR in norse against snnTorch, {deploy.norse_images} images"):
         norse = check_norse(
-            workspace.network("snn"), "step", lowered.float_graph, workspace.float_nir, images[: deploy.norse_images]
+            workspace.network("snn"),
+            "step",
+            lowered.float_graph,
+            workspace.float_nir,
+            images[: deploy.norse_images],
         )
     with steps(f"Emulator against the reference interpreter, {deploy.reference_images} images"):
         inputs, _ = host.encode(program, images[: deploy.reference_images])
         reference, recording = check_reference(program, inputs)
     with steps(f"Emulator against Lava, {deploy.lava_images} images"):
         inputs, _ = host.encode(program, images[: deploy.lava_images])
-        lava = check_lava(program, inputs, deploy.lava_seconds) if use_lava else not_run("switched off by --no-lava")
+        lava = (
+            check_lava(program, inputs, deploy.lava_seconds)
+            if use_lava
+            else not_run("switched off by --no-lava")
+        )
     if not lava.ran:
         steps.note(f"Lava did not run: {lava.reason}")
     with steps("Integer program against the float network, layer by layer"):

@@ -71,9 +71,13 @@ class Workspace:
             table = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
             return cls(Recipe.model_validate(table), folder)
         except FileNotFoundError:
-            raise BuildError(f"{folder}: holds no build (recipe.json is missing); run `spikewright export` first") from None
+            raise BuildError(
+                f"{folder}: holds no build (recipe.json is missing); run `spikewright export` first"
+            ) from None
         except (OSError, ValueError, ValidationError) as error:
-            raise BuildError(f"{folder}/recipe.json: damaged ({error}); run `spikewright export` again") from None
+            raise BuildError(
+                f"{folder}/recipe.json: damaged ({error}); run `spikewright export` again"
+            ) from None
 
     def save_recipe(self) -> None:
         """Keep the recipe beside its artefacts."""
@@ -142,7 +146,9 @@ class Workspace:
         """
         path = self.weights(kind)
         if path is None:
-            raise BuildError(f"{self.recipe.name}: the {kind} network is not trained; run `spikewright train` first")
+            raise BuildError(
+                f"{self.recipe.name}: the {kind} network is not trained; run `spikewright train` first"
+            )
         network = NETWORKS[kind](self.config)
         load_weights(network, path)
         return network.eval()

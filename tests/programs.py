@@ -46,7 +46,9 @@ def linear_maps(draw: st.DrawFn, input_shape: tuple[int, int, int], rng: np.rand
         return Conv2d(weight, input_shape, stride, kernel, (1, 1), groups)
 
 
-def _population(draw: st.DrawFn, rng: np.random.Generator, name: str, shape: tuple[int, ...], start: int) -> Population:
+def _population(
+    draw: st.DrawFn, rng: np.random.Generator, name: str, shape: tuple[int, ...], start: int
+) -> Population:
     size = prod(shape)
     extreme = draw(st.booleans())
     top = 131071 if extreme else draw(st.sampled_from([3, 60, 2000]))
@@ -75,7 +77,11 @@ def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs
     biases = {}
     if draw(st.booleans()):
         sources = (SpikeSource("in", shape),)
-        spikes = {"in": (rng.random((samples, timesteps, prod(shape))) < draw(st.sampled_from([0.1, 0.5, 1]))).astype(np.uint8)}
+        spikes = {
+            "in": (
+                rng.random((samples, timesteps, prod(shape))) < draw(st.sampled_from([0.1, 0.5, 1]))
+            ).astype(np.uint8)
+        }
         populations: list[Population] = []
     else:
         sources, spikes = (), {}
@@ -84,7 +90,10 @@ def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs
         fields = {**first.__dict__, "bias_mantissa": zeros, "bias_exponent": zeros, "host_bias": True}
         fields.pop("bias", None)
         populations = [Population(**fields)]
-        biases["in"] = (rng.integers(-4095, 4096, (samples, first.size)), rng.integers(0, 6, (samples, first.size)))
+        biases["in"] = (
+            rng.integers(-4095, 4096, (samples, first.size)),
+            rng.integers(0, 6, (samples, first.size)),
+        )
     nodes: dict[str, tuple[tuple[int, ...], int]] = {"in": (shape, 0)}
     synapses: list[SynapseGroup] = []
     for index in range(draw(st.integers(1, max_populations))):
@@ -98,9 +107,15 @@ def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs
         others = [n for n, (_, s) in nodes.items() if s < start and n != origin]
         if others and draw(st.booleans()):
             other = draw(st.sampled_from(sorted(others)))
-            dense = Dense(_weights(draw, rng, (prod(map_.output_shape), prod(nodes[other][0]))), nodes[other][0], map_.output_shape)
+            dense = Dense(
+                _weights(draw, rng, (prod(map_.output_shape), prod(nodes[other][0]))),
+                nodes[other][0],
+                map_.output_shape,
+            )
             gap = start - nodes[other][1] - 1
-            synapses.append(SynapseGroup(f"{other}-{name}", other, name, dense, draw(st.integers(-1, 7)), gap))
+            synapses.append(
+                SynapseGroup(f"{other}-{name}", other, name, dense, draw(st.integers(-1, 7)), gap)
+            )
         populations.append(_population(draw, rng, name, map_.output_shape, start))
         nodes[name] = (map_.output_shape, start)
     program = Program("random", timesteps, period, sources, tuple(populations), tuple(synapses))

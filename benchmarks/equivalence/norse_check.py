@@ -63,7 +63,9 @@ def available() -> tuple[bool, str]:
     return True, ""
 
 
-def run_norse(path: Path, samples: NDArray[np.float32], timesteps: int, dt: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def run_norse(
+    path: Path, samples: NDArray[np.float32], timesteps: int, dt: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Step a NIR file through norse, sample by sample.
 
     Returns
@@ -99,7 +101,11 @@ def run_norse(path: Path, samples: NDArray[np.float32], timesteps: int, dt: floa
     def keep(name: str) -> Any:
         return lambda module, inputs, output: fired.__setitem__(name, output[0].flatten())
 
-    neurons = {n: m for n, m in network.named_modules() if n in file.nodes and isinstance(file.nodes[n], nir.LIF | nir.IF | nir.LI)}
+    neurons = {
+        n: m
+        for n, m in network.named_modules()
+        if n in file.nodes and isinstance(file.nodes[n], nir.LIF | nir.IF | nir.LI)
+    }
     handles = [module.register_forward_hook(keep(name)) for name, module in neurons.items()]
     with torch.no_grad():
         for sample in torch.from_numpy(samples):
@@ -117,7 +123,10 @@ def run_norse(path: Path, samples: NDArray[np.float32], timesteps: int, dt: floa
     for handle in handles:
         handle.remove()
     return (
-        {name: torch.stack([torch.stack(r) for r in s]).to(torch.uint8).numpy() for name, s in spikes.items()},
+        {
+            name: torch.stack([torch.stack(r) for r in s]).to(torch.uint8).numpy()
+            for name, s in spikes.items()
+        },
         {name: torch.stack(r).numpy() for name, r in readouts.items()},
     )
 
@@ -140,7 +149,11 @@ class _Map(torch.nn.Module):
         super().__init__()
         self.map = node.map
         self.weight = torch.from_numpy(node.kernel).float()
-        self.bias = torch.from_numpy(node.bias).float().repeat_interleave(int(node.output_type["output"][0]) // len(node.bias))
+        self.bias = (
+            torch.from_numpy(node.bias)
+            .float()
+            .repeat_interleave(int(node.output_type["output"][0]) // len(node.bias))
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.map.forward(x[None], self.weight)[0] + self.bias
@@ -159,7 +172,9 @@ def compare_with_module(
     mismatches = explained = steps = 0
     smallest: float = np.inf
     worst: float | None = None
-    tainted: dict[str, NDArray[np.bool_]] = {}  # (samples, steps): something upstream differs at or before this step
+    tainted: dict[
+        str, NDArray[np.bool_]
+    ] = {}  # (samples, steps): something upstream differs at or before this step
     samples_differ: NDArray[np.bool_] | None = None
     for name in graph.select(LIF):
         node = graph.nodes[name]

@@ -82,7 +82,9 @@ def _backend_check(program: Program, ours: Recording, theirs: Recording) -> Back
     )
 
 
-def agreement(graph: Graph, program: Program, samples: NDArray[np.float32], recording: Recording) -> list[LayerAgreement]:
+def agreement(
+    graph: Graph, program: Program, samples: NDArray[np.float32], recording: Recording
+) -> list[LayerAgreement]:
     """Spikes of the integer program against those of the float graph, layer by layer."""
     run: FloatRun = run_float(graph, samples)
     return [

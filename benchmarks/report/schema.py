@@ -33,7 +33,9 @@ class Answers(Part):
 
     same: Verdict = Field(description="Is it still the same answer, and if not, where does it part?")
     fits: Verdict = Field(description="Does it fit, and if not, why?")
-    cost: Verdict = Field(description="What does it cost? Yes: less than the ANN by every energy model; depends: by some.")
+    cost: Verdict = Field(
+        description="What does it cost? Yes: less than the ANN by every energy model; depends: by some."
+    )
 
 
 class Samples(Part):
@@ -52,8 +54,12 @@ class QualityRow(Part):
 
     reconstruction_mse: Amount = Field(description="Mean over pixels in [-1, 1] and test images.")
     reconstruction_mse_ci95: Amount = Field(description="Half width of the 95 % interval over images.")
-    fad_reconstruction: float | None = Field(description="Frechet autoencoder distance, reconstructions to test images.")
-    fad_samples: float | None = Field(description="Frechet autoencoder distance, generated images to test images.")
+    fad_reconstruction: float | None = Field(
+        description="Frechet autoencoder distance, reconstructions to test images."
+    )
+    fad_samples: float | None = Field(
+        description="Frechet autoencoder distance, generated images to test images."
+    )
 
 
 class Quality(Part):
@@ -62,10 +68,16 @@ class Quality(Part):
     ann: QualityRow
     float_: QualityRow = Field(alias="float")
     int8: QualityRow
-    gap_percent: float = Field(description="Integer reconstruction error over float's, minus one, in per cent.")
+    gap_percent: float = Field(
+        description="Integer reconstruction error over float's, minus one, in per cent."
+    )
     within_one_percent: bool
-    fad_floor: float | None = Field(description="Distance of as many real training images as were generated to the test images.")
-    fad_trace: float | None = Field(description="Trace of the real images' feature covariance, to normalise by.")
+    fad_floor: float | None = Field(
+        description="Distance of as many real training images as were generated to the test images."
+    )
+    fad_trace: float | None = Field(
+        description="Trace of the real images' feature covariance, to normalise by."
+    )
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
 
@@ -100,7 +112,9 @@ class NorseCheck(Part):
     explained_by_rounding: Count = Field(
         description="Mismatches whose membrane lies within float rounding of the threshold, and what follows from them."
     )
-    smallest_margin: float | None = Field(description="Smallest distance of a float membrane from its threshold.")
+    smallest_margin: float | None = Field(
+        description="Smallest distance of a float membrane from its threshold."
+    )
     largest_margin_at_mismatch: float | None
     readout_max_error: float | None
 
@@ -161,7 +175,9 @@ class Layer(Part):
     rate: float = Field(description="Spikes a neuron and time step.")
     neuron_updates: Count
     start: Count = Field(description="Steps after which a sample reaches the layer.")
-    overhead_spikes: Count | None = Field(description="Spikes outside the sample windows, over the whole checked run.")
+    overhead_spikes: Count | None = Field(
+        description="Spikes outside the sample windows, over the whole checked run."
+    )
     scales: list[ScaleChain]
 
 
@@ -176,7 +192,9 @@ class Totals(Part):
     neuron_updates: Count
     host_macs: Count = Field(description="Multiply-accumulates the host computes for a sample.")
     overhead_spikes: Count | None
-    sops_per_mac: float = Field(description="Synaptic operations over the ANN baseline's multiply-accumulates.")
+    sops_per_mac: float = Field(
+        description="Synaptic operations over the ANN baseline's multiply-accumulates."
+    )
 
 
 class Baseline(Part):
@@ -185,7 +203,9 @@ class Baseline(Part):
     name: str
     macs: Count
     parameters: Count
-    nodes: list[dict[str, Any]] = Field(description="Name, operator and multiply-accumulates of each counted node.")
+    nodes: list[dict[str, Any]] = Field(
+        description="Name, operator and multiply-accumulates of each counted node."
+    )
 
 
 class EnergyRow(Part):
@@ -195,7 +215,9 @@ class EnergyRow(Part):
     snn_joule: Amount = Field(description="Chip and host together.")
     host_joule: Amount
     ann_joule: Amount
-    ann_int8_joule: Amount | None = Field(description="The same ANN in 8-bit integers, where the model prices it.")
+    ann_int8_joule: Amount | None = Field(
+        description="The same ANN in 8-bit integers, where the model prices it."
+    )
     ratio: float = Field(description="snn_joule / ann_joule.")
     break_even_rate: float | None = Field(
         description="Mean spike rate at which the chip would cost what the int8 ANN costs; None if it never does."
@@ -221,7 +243,9 @@ class Fit(Part):
     chip: str
     neurons: Count
     synapses: Count
-    cores_lower_bound: Count = Field(description="Cores by the binding one of neuron and synapse memory; no placement.")
+    cores_lower_bound: Count = Field(
+        description="Cores by the binding one of neuron and synapse memory; no placement."
+    )
     cores_available: Count
     binding: str
     findings: list[Finding]

@@ -18,7 +18,10 @@ TERMS: dict[str, list[tuple[str, str]]] = {
             "mean squared error over pixels in [−1, 1]; ± half the width of the 95 % interval over images.",
         ),
         ("FAD", "Fréchet autoencoder distance between two image sets' features; lower is better."),
-        ("Floor", "FAD of real training images, as many as were generated: what perfect samples would score."),
+        (
+            "Floor",
+            "FAD of real training images, as many as were generated: what perfect samples would score.",
+        ),
     ],
     "equivalence": [
         ("Neuron step", "one neuron in one time step; spikes are compared one neuron step at a time."),

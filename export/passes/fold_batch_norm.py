@@ -30,9 +30,13 @@ def fold_batch_norm(graph: Graph) -> Graph:
         sources = graph.sources(name)
         before = graph.nodes[sources[0]] if len(sources) == 1 else None
         if not isinstance(before, Synapses) or graph.targets(sources[0]) != [name]:
-            raise ExportError(f"{name}: batch normalisation must follow one linear or convolution layer of its own")
+            raise ExportError(
+                f"{name}: batch normalisation must follow one linear or convolution layer of its own"
+            )
         if before.map.channels != len(norm.mean):
-            raise ExportError(f"{name}: normalises {len(norm.mean)} channels, {sources[0]} has {before.map.channels}")
+            raise ExportError(
+                f"{name}: normalises {len(norm.mean)} channels, {sources[0]} has {before.map.channels}"
+            )
         weight, bias = fuse_conv_bn_weights(
             torch.from_numpy(before.map.weight.astype(np.float64)),
             None if before.bias is None else torch.from_numpy(before.bias.astype(np.float64)),

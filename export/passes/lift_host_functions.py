@@ -25,8 +25,12 @@ def lift_host_functions(graph: Graph) -> Graph:
         before = graph.nodes[sources[0]]
         if node.kind == "resample":
             if not isinstance(before, LIF):
-                raise ExportError(f"{name}: resamples the output of {sources[0]}, which is not a spiking layer")
-        elif not isinstance(before, LI) or not all(isinstance(graph.nodes[t], Output) for t in graph.targets(name)):
+                raise ExportError(
+                    f"{name}: resamples the output of {sources[0]}, which is not a spiking layer"
+                )
+        elif not isinstance(before, LI) or not all(
+            isinstance(graph.nodes[t], Output) for t in graph.targets(name)
+        ):
             raise ExportError(
                 f"{name}: {node.kind} is the host's and may stand only between a membrane read-out and the output"
             )

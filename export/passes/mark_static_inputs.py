@@ -29,7 +29,9 @@ def mark_static_inputs(graph: Graph) -> Graph:
         incoming = [s for s in graph.sources(name) if isinstance(graph.nodes[s], Synapses)]
         fed = [direct(s) for s in incoming]
         if any(fed) and not all(fed):
-            raise ExportError(f"{name}: fed by the directly coded input and by spikes; encode the input in a layer of its own")
+            raise ExportError(
+                f"{name}: fed by the directly coded input and by spikes; encode the input in a layer of its own"
+            )
         node = graph.nodes[name]
         assert isinstance(node, LIF)
         if fed and all(fed):

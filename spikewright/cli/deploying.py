@@ -88,7 +88,10 @@ def export(
 
 @app.command()
 def verify(
-    folder: FolderArgument, json: JsonOption = False, no_lava: NoLavaOption = False, require_lava: RequireLava = False
+    folder: FolderArgument,
+    json: JsonOption = False,
+    no_lava: NoLavaOption = False,
+    require_lava: RequireLava = False,
 ) -> None:
     """Check an export: norse, the reference interpreter and Lava, spike for spike. Exits with 1 if one disagrees."""
     place = Workspace.open(folder)

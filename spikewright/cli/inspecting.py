@@ -23,7 +23,8 @@ from .options import JsonOption, print_json
 
 @app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(help="A .nir file, a program.npz, or a build folder.")], json: JsonOption = False
+    file: Annotated[Path, typer.Argument(help="A .nir file, a program.npz, or a build folder.")],
+    json: JsonOption = False,
 ) -> None:
     """Show what a file holds: nodes, schedule, and each layer's scale chain from float to integer."""
     console = Console()
@@ -43,16 +44,27 @@ def _show_graph(console: Console, graph: Graph, original: Graph | None, json: bo
     integer = graph.settings.weight_bits is not None
     chains = scale_chain(graph, original) if integer else {}
     if json:
-        rows = [{"name": n, "type": _kind(node), "shape": list(node.shape), "from": graph.sources(n)} for n, node in nodes]
-        links = {name: [{**vars(k), "error_percent": k.error_percent} for k in chain] for name, chain in chains.items()}
+        rows = [
+            {"name": n, "type": _kind(node), "shape": list(node.shape), "from": graph.sources(n)}
+            for n, node in nodes
+        ]
+        links = {
+            name: [{**vars(k), "error_percent": k.error_percent} for k in chain]
+            for name, chain in chains.items()
+        }
         print_json({"name": graph.name, "settings": vars(graph.settings), "nodes": rows, "scales": links})
         return
     settings = graph.settings
-    console.print(f"{graph.name}: {settings.timesteps} steps of {settings.dt} s, reset to {settings.reset}", highlight=False)
+    console.print(
+        f"{graph.name}: {settings.timesteps} steps of {settings.dt} s, reset to {settings.reset}",
+        highlight=False,
+    )
     table = Table("node", "type", "shape", "from", "weights", box=None)
     for name, node in nodes:
         weights = f"{node.map.weight.dtype} {node.map.weight.shape}" if isinstance(node, Synapses) else ""
-        table.add_row(name, _kind(node), "x".join(map(str, node.shape)), ", ".join(graph.sources(name)), weights)
+        table.add_row(
+            name, _kind(node), "x".join(map(str, node.shape)), ", ".join(graph.sources(name)), weights
+        )
     console.print(table)
     for step in graph.host_steps:
         console.print(f"host: {step.kind} at {step.node}", highlight=False)
@@ -69,10 +81,24 @@ def _kind(node: Any) -> str:
 
 
 def _chain_table(chains: dict[str, list[Link]]) -> Table:
-    table = Table("layer", "quantity", "float", "integer", "back", "error %", box=None, title="Scale chains, worst value each")
+    table = Table(
+        "layer",
+        "quantity",
+        "float",
+        "integer",
+        "back",
+        "error %",
+        box=None,
+        title="Scale chains, worst value each",
+    )
     for name, links in chains.items():
         for link in links:
-            numbers = (f"{link.float_value:.6g}", str(link.integer_value), f"{link.back:.6g}", f"{link.error_percent:+.3f}")
+            numbers = (
+                f"{link.float_value:.6g}",
+                str(link.integer_value),
+                f"{link.back:.6g}",
+                f"{link.error_percent:+.3f}",
+            )
             table.add_row(name, link.quantity, *numbers)
     return table
 
@@ -92,7 +118,12 @@ def _show_program(console: Console, program: Program, json: bool) -> None:
         for p in program.populations
     ]
     if json:
-        header = {"name": program.name, "timesteps": program.timesteps, "period": program.period, "depth": program.depth}
+        header = {
+            "name": program.name,
+            "timesteps": program.timesteps,
+            "period": program.period,
+            "depth": program.depth,
+        }
         print_json({**header, "populations": rows})
         return
     console.print(
@@ -104,5 +135,13 @@ def _show_program(console: Console, program: Program, json: bool) -> None:
         low, high = row["threshold"]
         span = str(low) if low == high else f"{low}..{high}"
         reset = f"t % {program.period} = {row['reset_offset']}"
-        table.add_row(row["name"], str(row["neurons"]), str(row["synapses"]), str(row["start"]), reset, str(row["membrane_decay"]), span)
+        table.add_row(
+            row["name"],
+            str(row["neurons"]),
+            str(row["synapses"]),
+            str(row["start"]),
+            reset,
+            str(row["membrane_decay"]),
+            span,
+        )
     console.print(table)

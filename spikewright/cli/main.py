@@ -52,10 +52,24 @@ def main() -> None:
     except OSError as error:
         if error.errno == errno.EPIPE:
             os._exit(0)  # the reader of a pipe has gone
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EISDIR, errno.ENOTDIR):
+        if error.errno not in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+            errno.EISDIR,
+            errno.ENOTDIR,
+        ):
             raise
-        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another folder with --out"
-        _complain(stderr, f"{error.filename or 'writing'}: {os.strerror(error.errno)}; {remedy} and run the command again")
+        remedy = (
+            "free some space"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "choose another folder with --out"
+        )
+        _complain(
+            stderr,
+            f"{error.filename or 'writing'}: {os.strerror(error.errno)}; {remedy} and run the command again",
+        )
         sys.exit(BAD_INPUT)
     except Exception as error:
         from click.exceptions import ClickException

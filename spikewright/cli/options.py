@@ -14,20 +14,32 @@ from ..recipe import load_recipe
 from ..workspace import Workspace
 
 RecipeArgument = Annotated[
-    str | None, typer.Argument(metavar="[RECIPE]", help="A shipped recipe by name, or the path of a .toml file.")
+    str | None,
+    typer.Argument(metavar="[RECIPE]", help="A shipped recipe by name, or the path of a .toml file."),
 ]
-ModelOption = Annotated[str, typer.Option("--model", help="Published system; with --dataset it names the shipped recipe.")]
+ModelOption = Annotated[
+    str, typer.Option("--model", help="Published system; with --dataset it names the shipped recipe.")
+]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set.")]
 BitsOption = Annotated[int | None, typer.Option("--bits", help="Weight bits with sign, 2 to 8.")]
 StepsOption = Annotated[
-    int | None, typer.Option("--steps", help="Time steps of a sample; other than the recipe's means training anew.")
+    int | None,
+    typer.Option("--steps", help="Time steps of a sample; other than the recipe's means training anew."),
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of sampling.")]
-ChipOption = Annotated[str | None, typer.Option("--chip", help="Known chip, or the path of a chip description.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Build folder; build/<model>-<dataset> by default.")]
+ChipOption = Annotated[
+    str | None, typer.Option("--chip", help="Known chip, or the path of a chip description.")
+]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Build folder; build/<model>-<dataset> by default.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-FolderArgument = Annotated[Path, typer.Argument(metavar="FOLDER", help="Build folder of `spikewright export`.")]
-NoLavaOption = Annotated[bool, typer.Option("--no-lava", help="Leave the Lava check out; the report says so.")]
+FolderArgument = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Build folder of `spikewright export`.")
+]
+NoLavaOption = Annotated[
+    bool, typer.Option("--no-lava", help="Leave the Lava check out; the report says so.")
+]
 
 
 def workspace(

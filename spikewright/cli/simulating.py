@@ -39,7 +39,9 @@ def simulate(
         Path | None, typer.Option("--input", help="Samples as .npy: (N, ...) in the network's input shape.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 16,
-    out: Annotated[Path | None, typer.Option("--out", help="Write rasters, states and results to this .npz.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write rasters, states and results to this .npz.")
+    ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds that Lava may take.")] = 600.0,
     json: JsonOption = False,
 ) -> None:
@@ -80,7 +82,9 @@ def _samples(source: Path, file: Path | None) -> Any:
     return loaded.astype(np.float32)
 
 
-def _run(program: Program, inputs: Inputs, backend: Backend, detail: Any, update: Any, time_limit: float) -> Recording:
+def _run(
+    program: Program, inputs: Inputs, backend: Backend, detail: Any, update: Any, time_limit: float
+) -> Recording:
     if backend is Backend.emulator:
         return Emulator(program).run(inputs, detail, progress=update)
     if backend is Backend.reference:
@@ -116,4 +120,9 @@ def _summary(program: Program, recording: Recording, samples: int) -> dict[str, 
         }
         for p in program.populations
     }
-    return {"backend": recording.backend, "samples": samples, "seconds": recording.seconds, "populations": populations}
+    return {
+        "backend": recording.backend,
+        "samples": samples,
+        "seconds": recording.seconds,
+        "populations": populations,
+    }

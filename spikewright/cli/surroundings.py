@@ -51,10 +51,22 @@ def components() -> list[Component]:
         found.append(Component(name, _version(name), True, use, f"pip install {name}"))
     usable, reason = lava_available()
     remedy = "" if usable else reason
-    found.append(Component("lava-nc", _version("lava-nc") if usable else "", False, "Intel's simulator as the oracle", remedy))
+    found.append(
+        Component(
+            "lava-nc", _version("lava-nc") if usable else "", False, "Intel's simulator as the oracle", remedy
+        )
+    )
     for name, (use, line) in OPTIONAL.items():
         found.append(Component(name, _version(name), False, use, line))
-    found.append(Component("GPU", _gpu(), False, "training at paper scale", "install a CUDA build of torch: https://pytorch.org"))
+    found.append(
+        Component(
+            "GPU",
+            _gpu(),
+            False,
+            "training at paper scale",
+            "install a CUDA build of torch: https://pytorch.org",
+        )
+    )
     return found
 
 
@@ -80,7 +92,11 @@ def doctor(json: JsonOption = False) -> None:
     else:
         table = Table("component", "found", "used for", "to mend", box=None)
         for c in found:
-            said = f"[green]{c.version}[/]" if c.version else ("[red]missing[/]" if c.needed else "[yellow]not found[/]")
+            said = (
+                f"[green]{c.version}[/]"
+                if c.version
+                else ("[red]missing[/]" if c.needed else "[yellow]not found[/]")
+            )
             table.add_row(c.name, said, c.use, "" if c.version else escape(c.remedy))
         Console().print(table)
     if any(c.needed and not c.version for c in found):

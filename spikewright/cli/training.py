@@ -31,7 +31,9 @@ def train(
     json: JsonOption = False,
     accelerator: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     devices: Annotated[str, typer.Option(help="Number of devices, or auto.")] = "1",
-    precision: Annotated[str, typer.Option(help="As Lightning Fabric takes it, such as 32-true or bf16-mixed.")] = "32-true",
+    precision: Annotated[
+        str, typer.Option(help="As Lightning Fabric takes it, such as 32-true or bf16-mixed.")
+    ] = "32-true",
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint where there is one.")] = True,
 ) -> None:
     """Train a recipe's spiking network, its ANN twin and the autoencoder behind FAD.
@@ -43,7 +45,13 @@ def train(
     progress = steps_to_stderr()
     number = int(devices) if devices.isdigit() else devices
     paths = ensure_weights(
-        place, progress, force=True, resume=resume, accelerator=accelerator, devices=number, precision=precision
+        place,
+        progress,
+        force=True,
+        resume=resume,
+        accelerator=accelerator,
+        devices=number,
+        precision=precision,
     )
     place.save_recipe()
     if json:

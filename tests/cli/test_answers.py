@@ -36,6 +36,9 @@ def test_cost_follows_the_ratios() -> None:
     report = make_report()
     for ratios, status in (((0.5, 0.9), "yes"), ((2.0, 3.0), "no"), ((0.5, 2.0), "depends")):
         rows = list(report.energy.values())[:2]
-        energy = {str(i): row.model_copy(update={"ratio": ratio}) for i, (row, ratio) in enumerate(zip(rows, ratios, strict=True))}
+        energy = {
+            str(i): row.model_copy(update={"ratio": ratio})
+            for i, (row, ratio) in enumerate(zip(rows, ratios, strict=True))
+        }
         found = answers(report.quality, report.equivalence, report.fit, energy, 8)
         assert found.cost.status == status

@@ -50,9 +50,15 @@ def test_an_unknown_recipe_lists_the_known(tmp_path: Path) -> None:
 
 def test_a_data_set_that_is_not_there(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if k != "SPIKEWRIGHT_DATA"}
-    env |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    env |= {
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "HTTPS_PROXY": "http://127.0.0.1:9",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
     command = [sys.executable, "-m", "spikewright.cli", "export", "esvae-kmnist"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "SPIKEWRIGHT_DATA" in done.stderr
@@ -121,7 +127,9 @@ def test_a_full_disk(build: Path, tmp_path: Path) -> None:
         f"sys.argv = ['spikewright', 'report', {str(copy)!r}];"
         "from spikewright.cli import main; main()"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     assert "too large" in done.stderr or "space" in done.stderr
@@ -129,12 +137,16 @@ def test_a_full_disk(build: Path, tmp_path: Path) -> None:
     assert not list(copy.rglob("*.tmp"))
 
 
-def test_interrupted_training_says_how_to_go_on_and_ends_the_same(recipe: Path, build: Path, tmp_path: Path) -> None:
+def test_interrupted_training_says_how_to_go_on_and_ends_the_same(
+    recipe: Path, build: Path, tmp_path: Path
+) -> None:
     from spikewright.models.checkpoint import load_tensors
 
     shutil.copy(recipe, tmp_path / "tiny.toml")
     command = [sys.executable, "-m", "spikewright.cli", "train", "tiny.toml"]
-    running = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     place = tmp_path / "build/esvae-tiny"
     while not list(place.glob("train/*/snn/metrics.csv")) and running.poll() is None:
         time.sleep(0.02)

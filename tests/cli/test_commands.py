@@ -73,7 +73,9 @@ def test_report_can_be_written_again(build: Path) -> None:
 @pytest.mark.parametrize("backend", ["emulator", "reference"])
 def test_simulate_runs_a_backend_and_keeps_the_recording(build: Path, tmp_path: Path, backend: str) -> None:
     out = tmp_path / f"{backend}.npz"
-    done = spikewright("simulate", build, "--backend", backend, "--count", "3", "--out", out, "--json", cwd=tmp_path)
+    done = spikewright(
+        "simulate", build, "--backend", backend, "--count", "3", "--out", out, "--json", cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     with np.load(out) as file:
@@ -115,7 +117,9 @@ def test_doctor_names_what_is_there(tmp_path: Path) -> None:
     assert all(row["found"] or row["remedy"] for row in found.values())
 
 
-@pytest.mark.parametrize("command", ["", "train", "export", "simulate", "verify", "report", "inspect", "doctor", "deploy"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "export", "simulate", "verify", "report", "inspect", "doctor", "deploy"]
+)
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     done = spikewright(*command.split(), "--help", cwd=tmp_path)
     assert done.returncode == 0

@@ -18,10 +18,14 @@ def test_the_example_runs(tmp_path: Path) -> None:
         [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    same, lava = re.fullmatch(r"same class (\d+)%, Lava (\w+), SOPs [1-9]\d* a sample", done.stdout.strip()).groups()
+    same, lava = re.fullmatch(
+        r"same class (\d+)%, Lava (\w+), SOPs [1-9]\d* a sample", done.stdout.strip()
+    ).groups()
     assert int(same) > 80
     assert lava in ("True", "None")
-    assert {"model.nir", "model.int8.nir", "program.npz"} <= {p.name for p in (tmp_path / "build/mine").iterdir()}
+    assert {"model.nir", "model.int8.nir", "program.npz"} <= {
+        p.name for p in (tmp_path / "build/mine").iterdir()
+    }
 
 
 def test_every_command_it_names_exists() -> None:

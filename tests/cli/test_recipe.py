@@ -43,7 +43,9 @@ def test_another_number_of_steps_asks_for_other_weights(tmp_path: Path) -> None:
     plain, longer = (load_recipe("esvae-digits", {"model.timesteps": t}) for t in (None, 16))
     assert Workspace(plain, tmp_path).weights("snn") is not None
     assert Workspace(longer, tmp_path).weights("snn") is None
-    assert Workspace(plain, tmp_path).training_folder("snn") != Workspace(longer, tmp_path).training_folder("snn")
+    assert Workspace(plain, tmp_path).training_folder("snn") != Workspace(longer, tmp_path).training_folder(
+        "snn"
+    )
     bits = load_recipe("esvae-digits", {"quantise.bits": 4, "seed": 9})
     assert bits.training_digest == plain.training_digest
 

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for float graphs: branches, reshapes, every kind of map, thresholds a neuron or one for all."""
+"""Hypothesis strategies for float graphs: branches, reshapes, every kind of map and threshold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,13 @@ def dense(rng: np.random.Generator, source: Shape, target: Shape, gain: float = 
 
 
 def chain(
-    rng: np.random.Generator, widths: list[int], *, beta: float = 0.5, timesteps: int = 8, readout: bool = False, gain: float = 2.0
+    rng: np.random.Generator,
+    widths: list[int],
+    *,
+    beta: float = 0.5,
+    timesteps: int = 8,
+    readout: bool = False,
+    gain: float = 2.0,
 ) -> Graph:
     """A fully connected network of spikes."""
     nodes: dict[str, Node] = {"input": Input((widths[0],), "spikes")}
@@ -59,11 +65,20 @@ def _maps(draw: st.DrawFn, shape: Shape, rng: np.random.Generator) -> LinearMap:
     out_channels, area = draw(st.integers(1, 3)), kernel[0] * kernel[1]
     if kind == "transposed":
         spare = (draw(st.integers(0, stride[0] - 1)), draw(st.integers(0, stride[1] - 1)))
-        return ConvTranspose2d(weight(channels, out_channels, *kernel, fan_in=channels * area), shape, stride, (0, 0), spare)
+        return ConvTranspose2d(
+            weight(channels, out_channels, *kernel, fan_in=channels * area), shape, stride, (0, 0), spare
+        )
     groups = channels if channels > 1 and draw(st.booleans()) else 1
     padding = (kernel[0] - 1, kernel[1] - 1)
     inner = channels // groups
-    return Conv2d(weight(out_channels * groups, inner, *kernel, fan_in=inner * area), shape, stride, padding, (1, 1), groups)
+    return Conv2d(
+        weight(out_channels * groups, inner, *kernel, fan_in=inner * area),
+        shape,
+        stride,
+        padding,
+        (1, 1),
+        groups,
+    )
 
 
 @st.composite
@@ -82,7 +97,9 @@ def float_graphs(draw: st.DrawFn, max_layers: int = 3) -> tuple[Graph, NDArray[n
         nodes[f"w{index}"] = Synapses(map_, bias)
         edges += [(last, f"w{index}"), (f"w{index}", f"n{index}")]
         if last != "input" and draw(st.booleans()):  # a second branch into the same population
-            extra = (rng.normal(size=(prod(map_.output_shape), prod(shape))) / np.sqrt(prod(shape))).astype(np.float32)
+            extra = (rng.normal(size=(prod(map_.output_shape), prod(shape))) / np.sqrt(prod(shape))).astype(
+                np.float32
+            )
             nodes[f"skip{index}"] = Synapses(Dense(extra, shape, map_.output_shape))
             edges += [(last, f"skip{index}"), (f"skip{index}", f"n{index}")]
         shape = map_.output_shape
@@ -99,8 +116,16 @@ def float_graphs(draw: st.DrawFn, max_layers: int = 3) -> tuple[Graph, NDArray[n
     if draw(st.booleans()):
         arrays: dict[str, Any] = {"weight": rng.normal(size=(3, 3)).astype(np.float32), "bias": np.arange(3)}
         steps = (*steps, HostStep("rate_prior", last, arrays))
-    graph = Graph(draw(st.sampled_from(["net", "a/b net"])), nodes, (*edges, (last, "output")), Settings(timesteps), steps)
-    graph = mark_static_inputs(replace(graph, settings=Settings(timesteps, draw(st.sampled_from([1e-4, 1e-3])))))
+    graph = Graph(
+        draw(st.sampled_from(["net", "a/b net"])),
+        nodes,
+        (*edges, (last, "output")),
+        Settings(timesteps),
+        steps,
+    )
+    graph = mark_static_inputs(
+        replace(graph, settings=Settings(timesteps, draw(st.sampled_from([1e-4, 1e-3]))))
+    )
     return graph, _samples(rng, graph)
 
 

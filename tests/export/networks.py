@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 def leaky(beta: float = 0.5, threshold: float = 1.0, **settings: Any) -> snn.Leaky:
     """A neuron that keeps its state and resets to zero."""
-    return snn.Leaky(**{"beta": beta, "threshold": threshold, "init_hidden": True, "reset_mechanism": "zero", **settings})
+    return snn.Leaky(
+        **{"beta": beta, "threshold": threshold, "init_hidden": True, "reset_mechanism": "zero", **settings}
+    )
 
 
 def readout(beta: float = 0.8) -> snn.Leaky:
@@ -40,7 +42,9 @@ class Residual(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0)), nn.BatchNorm2d(4), leaky(0.5, 0.7))
+        self.stem = nn.Sequential(
+            nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0)), nn.BatchNorm2d(4), leaky(0.5, 0.7)
+        )
         self.left = nn.Sequential(nn.Conv2d(4, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3))
         self.right = nn.Conv2d(4, 3, 1)
         self.joined = leaky(0.9, 0.6)
@@ -139,7 +143,9 @@ def samples(name: str, count: int = 3, timesteps: int = 6, seed: int = 0) -> NDA
     return (rng.random((count, timesteps, *shape)) < 0.5).astype(np.float32)
 
 
-def stepped(module: nn.Module, given: NDArray[np.float32], timesteps: int, coding: str) -> tuple[dict[str, Any], Any]:
+def stepped(
+    module: nn.Module, given: NDArray[np.float32], timesteps: int, coding: str
+) -> tuple[dict[str, Any], Any]:
     """Spikes (samples, timesteps, neurons) of each neuron, stepped as snnTorch does, and the last output."""
     module.eval()
     rasters: dict[str, list[Tensor]] = {}

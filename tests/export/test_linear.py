@@ -1,4 +1,4 @@
-"""Linear maps against plain Python loops: the sum over taps, written down once more and as slowly as possible."""
+"""Linear maps against plain Python loops: the sum over taps, written down once more and slowly."""
 
 from __future__ import annotations
 
@@ -50,14 +50,20 @@ def taps_of(map_: LinearMap) -> Taps:
                 if 0 <= iy < map_.input_shape[1] and 0 <= ix < map_.input_shape[2]:
                     channel = (o // per_group) * inner + c
                     taps.append(
-                        (flat(map_.output_shape, o, y, x), flat(map_.input_shape, channel, iy, ix), (o, c, ky, kx))
+                        (
+                            flat(map_.output_shape, o, y, x),
+                            flat(map_.input_shape, channel, iy, ix),
+                            (o, c, ky, kx),
+                        )
                     )
         return taps
     for c, y, x in product(*map(range, map_.input_shape)):
         for o, ky, kx in product(range(inner), range(kernel_height), range(kernel_width)):
             oy, ox = y * sy - py + ky * dy, x * sx - px + kx * dx
             if 0 <= oy < map_.output_shape[1] and 0 <= ox < map_.output_shape[2]:
-                taps.append((flat(map_.output_shape, o, oy, ox), flat(map_.input_shape, c, y, x), (c, o, ky, kx)))
+                taps.append(
+                    (flat(map_.output_shape, o, oy, ox), flat(map_.input_shape, c, y, x), (c, o, ky, kx))
+                )
     return taps
 
 
@@ -83,13 +89,22 @@ def maps(draw: st.DrawFn) -> LinearMap:
         groups = draw(st.integers(1, 3))
         inner, outer = draw(st.integers(1, 2)), draw(st.integers(1, 2))
         sides = [max(1, r - 2 * p) + draw(st.integers(0, 3)) for r, p in zip(reach, padding, strict=True)]
-        return Conv2d(weight(outer * groups, inner, *kernel), (inner * groups, *sides), stride, padding, dilation, groups)
+        return Conv2d(
+            weight(outer * groups, inner, *kernel),
+            (inner * groups, *sides),
+            stride,
+            padding,
+            dilation,
+            groups,
+        )
     sides = [draw(st.integers(1, 4)), draw(st.integers(1, 4))]
     surplus = tuple(draw(st.integers(0, max(s, d) - 1)) for s, d in zip(stride, dilation, strict=True))
     channels, outer = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     fits = [(n - 1) * s + r > 2 * p for n, s, r, p in zip(sides, stride, reach, padding, strict=True)]
     padding = tuple(p if fit else 0 for p, fit in zip(padding, fits, strict=True))
-    return ConvTranspose2d(weight(channels, outer, *kernel), (channels, *sides), stride, padding, surplus, dilation)
+    return ConvTranspose2d(
+        weight(channels, outer, *kernel), (channels, *sides), stride, padding, surplus, dilation
+    )
 
 
 def naive_matrix(map_: LinearMap) -> np.ndarray:
@@ -164,7 +179,9 @@ def test_maps_that_do_not_fit_are_refused(build: object, message: str) -> None:
 
 def test_unroll_never_builds_the_dense_matrix_of_a_large_layer() -> None:
     rng = np.random.default_rng(0)
-    map_ = ConvTranspose2d(rng.integers(1, 9, (8, 4, 3, 3)).astype(np.int8), (8, 96, 64), (2, 2), (1, 1), (1, 1))
+    map_ = ConvTranspose2d(
+        rng.integers(1, 9, (8, 4, 3, 3)).astype(np.int8), (8, 96, 64), (2, 2), (1, 1), (1, 1)
+    )
     matrix = unroll(map_)  # as a dense matrix: 49,152 x 98,304 cells
     assert matrix.nnz == dense_operations(map_)
     rows = rng.integers(0, matrix.shape[0], 5)

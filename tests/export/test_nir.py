@@ -40,11 +40,15 @@ STEPS = 10
 
 def lowered(name: str) -> Graph:
     shape, coding = NETWORKS[name][1:]
-    return to_float(trace(network(name), torch.zeros(shape), timesteps=STEPS, coding=coding))  # type: ignore[arg-type]
+    return to_float(trace(network(name), torch.zeros(shape), timesteps=STEPS, coding=coding))
 
 
 def _fingerprint(graph: Graph) -> dict[str, Any]:
-    return {f"{n} {key}": (v.dtype, v.tobytes()) for n, node in graph.nodes.items() for key, v in _arrays(node).items()}
+    return {
+        f"{n} {key}": (v.dtype, v.tobytes())
+        for n, node in graph.nodes.items()
+        for key, v in _arrays(node).items()
+    }
 
 
 def _arrays(node: Any) -> dict[str, NDArray[Any]]:
@@ -67,7 +71,9 @@ def test_a_float_graph_comes_back_bit_for_bit(case: Case, limit: int, tmp_path_f
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=float_graphs(), limit=LIMITS, bits=st.integers(3, 8))
-def test_an_integer_graph_comes_back_bit_for_bit(case: Case, limit: int, bits: int, tmp_path_factory: Any) -> None:
+def test_an_integer_graph_comes_back_bit_for_bit(
+    case: Case, limit: int, bits: int, tmp_path_factory: Any
+) -> None:
     integer = quantise(case[0], calibrated(*case), bits=bits)
     path = tmp_path_factory.mktemp("nir") / "b.nir"
     back = write_nir(integer, path, limit)
@@ -81,7 +87,7 @@ def test_an_integer_graph_comes_back_bit_for_bit(case: Case, limit: int, bits: i
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=float_graphs())
 def test_the_fields_of_an_integer_file_are_the_chips_numbers(case: Case) -> None:
-    """Another tool sees only NIR's own fields: weights, biases, thresholds and resistances must say the same."""
+    """Another tool sees only NIR's own fields: weights, biases and thresholds must say the same."""
     integer = quantise(case[0], calibrated(*case))
     fields = build(integer).nodes
     for name in integer.select(IntegerNeuron):
@@ -128,7 +134,9 @@ def test_host_steps_survive_with_their_arrays(tmp_path: Path) -> None:
         assert all((kept[k] == a).all() and kept[k].dtype == a.dtype for k, a in arrays.items())
 
 
-def norse_spikes(path: Path, given_samples: NDArray[np.float32], coding: str, load: Callable[..., Any]) -> dict[str, Any]:
+def norse_spikes(
+    path: Path, given_samples: NDArray[np.float32], coding: str, load: Callable[..., Any]
+) -> dict[str, Any]:
     """Spikes of the file's neurons in norse, one unbatched sample at a time, step by step."""
     file = nir.read(str(path))
     with warnings.catch_warnings():
@@ -154,7 +162,9 @@ def test_stock_norse_runs_a_chain_to_the_same_spikes(name: str, tmp_path: Path) 
     logging.disable(logging.WARNING)  # norse ignores the resistance of neurons without leak, and says so
     graph, given_samples = lowered(name), samples(name, count=4, timesteps=STEPS)
     write_nir(graph, tmp_path / "a.nir")
-    spikes = norse_spikes(tmp_path / "a.nir", given_samples, NETWORKS[name][2], lambda f: norse.from_nir(f, dt=1e-4))
+    spikes = norse_spikes(
+        tmp_path / "a.nir", given_samples, NETWORKS[name][2], lambda f: norse.from_nir(f, dt=1e-4)
+    )
     logging.disable(logging.NOTSET)
     _agree(graph, given_samples, spikes)
 
@@ -168,7 +178,9 @@ def test_norse_neurons_in_a_graph_with_branches_fire_the_same(name: str, tmp_pat
 
     def load(file: nir.NIRGraph) -> Any:
         kinds = (nir.Affine, nir.Linear, nir.Conv2d, nir.LIF, nir.Flatten)
-        return nirtorch.nir_to_torch(file, {kind: lambda node: _import_norse_module(node, dt=1e-4) for kind in kinds})
+        return nirtorch.nir_to_torch(
+            file, {kind: lambda node: _import_norse_module(node, dt=1e-4) for kind in kinds}
+        )
 
     graph, given_samples = lowered(name), samples(name, count=4, timesteps=STEPS)
     write_nir(graph, tmp_path / "a.nir")
@@ -224,7 +236,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         write_nir(chain(np.random.default_rng(0), [4, 3]), tmp_path / "nowhere" / "a.nir")
 
 
-def test_a_file_that_does_not_read_back_equal_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_does_not_read_back_equal_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = chain(np.random.default_rng(0), [4, 3])
     monkeypatch.setattr(nir_write, "read_graph", lambda path: chain(np.random.default_rng(1), [4, 3]))
     with pytest.raises(ExportError, match="does not read back equal at fc0"):

@@ -84,9 +84,15 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def _foreign() -> nir.NIRGraph:
     weight, one = np.ones((3, 4), np.float32), np.ones(3)
-    nodes = {"in": nir.Input(np.array([4])), "w": nir.Linear(weight), "n": nir.LIF(one, one, one * 0, one, one * 0)}
+    nodes = {
+        "in": nir.Input(np.array([4])),
+        "w": nir.Linear(weight),
+        "n": nir.LIF(one, one, one * 0, one, one * 0),
+    }
     return nir.NIRGraph(
-        {**nodes, "out": nir.Output(np.array([3]))}, [("in", "w"), ("w", "n"), ("n", "out")], {"author": "somebody"}
+        {**nodes, "out": nir.Output(np.array([3]))},
+        [("in", "w"), ("w", "n"), ("n", "out")],
+        {"author": "somebody"},
     )
 
 
@@ -128,26 +134,76 @@ def _drop_header(file: h5py.File, name: str | None, key: str | None = None) -> N
 
 
 EDITS: list[tuple[str, str, Edit, tuple[str, ...]]] = [
-    ("an unknown node", "float", lambda f: _replace(node(f, "seed"), "type", "Resonator"), ("seed is a Resonator", "NIR")),
+    (
+        "an unknown node",
+        "float",
+        lambda f: _replace(node(f, "seed"), "type", "Resonator"),
+        ("seed is a Resonator", "NIR"),
+    ),
     ("a node without type", "float", lambda f: node(f, "seed").__delitem__("type"), ()),
     ("no nodes", "float", lambda f: f["node"].__delitem__("nodes"), ()),
     ("no edges", "float", lambda f: f["node"].__delitem__("edges"), ()),
     ("a node less", "float", lambda f: f["node/nodes"].__delitem__("seed"), ()),
     ("a field less", "float", lambda f: node(f, "seed").__delitem__("tau"), ("NIR",)),
-    ("a weight of the matrix", "float", lambda f: _add(node(f, "up"), "weight", 1), ("up", "'weight'", "contradicts")),
-    ("a weight of the kernel", "float", lambda f: _add(node(f, "up/metadata"), "kernel", 1), ("up", "contradicts")),
-    ("a bias of the matrix", "float", lambda f: _add(node(f, "up"), "bias", 1), ("up", "'bias'", "contradicts")),
-    ("a threshold", "float", lambda f: _add(node(f, "seed"), "v_threshold", 1), ("seed", "'v_threshold'", "contradicts")),
-    ("a stated threshold", "float", lambda f: _add(node(f, "seed/metadata"), "threshold", 1), ("seed", "contradicts")),
-    ("a time constant", "float", lambda f: _add(node(f, "seed"), "tau", 1e-4), ("seed", "'tau'", "contradicts")),
+    (
+        "a weight of the matrix",
+        "float",
+        lambda f: _add(node(f, "up"), "weight", 1),
+        ("up", "'weight'", "contradicts"),
+    ),
+    (
+        "a weight of the kernel",
+        "float",
+        lambda f: _add(node(f, "up/metadata"), "kernel", 1),
+        ("up", "contradicts"),
+    ),
+    (
+        "a bias of the matrix",
+        "float",
+        lambda f: _add(node(f, "up"), "bias", 1),
+        ("up", "'bias'", "contradicts"),
+    ),
+    (
+        "a threshold",
+        "float",
+        lambda f: _add(node(f, "seed"), "v_threshold", 1),
+        ("seed", "'v_threshold'", "contradicts"),
+    ),
+    (
+        "a stated threshold",
+        "float",
+        lambda f: _add(node(f, "seed/metadata"), "threshold", 1),
+        ("seed", "contradicts"),
+    ),
+    (
+        "a time constant",
+        "float",
+        lambda f: _add(node(f, "seed"), "tau", 1e-4),
+        ("seed", "'tau'", "contradicts"),
+    ),
     ("a resistance", "float", lambda f: _add(node(f, "read"), "r", 1), ("read", "'r'", "contradicts")),
-    ("a reset voltage", "float", lambda f: _add(node(f, "seed"), "v_reset", 0.1), ("seed", "'v_reset'", "contradicts")),
-    ("a leak voltage", "float", lambda f: _add(node(f, "seed"), "v_leak", 0.1), ("seed", "'v_leak'", "contradicts")),
+    (
+        "a reset voltage",
+        "float",
+        lambda f: _add(node(f, "seed"), "v_reset", 0.1),
+        ("seed", "'v_reset'", "contradicts"),
+    ),
+    (
+        "a leak voltage",
+        "float",
+        lambda f: _add(node(f, "seed"), "v_leak", 0.1),
+        ("seed", "'v_leak'", "contradicts"),
+    ),
     ("a beta", "float", lambda f: _header(f, "seed", beta=0.5), ("seed", "contradicts")),
     ("a time step", "float", lambda f: _header(f, None, dt=1e-3), ("contradicts",)),
     ("a NaN weight", "float", lambda f: _add(node(f, "expand"), "weight", np.nan), ("expand", "NaN")),
     ("an infinite bias", "float", lambda f: _add(node(f, "expand"), "bias", np.inf), ("expand", "infinite")),
-    ("a stride", "float", lambda f: _replace(node(f, "up/metadata"), "structure", _structure(f, stride=[1, 2])), ()),
+    (
+        "a stride",
+        "float",
+        lambda f: _replace(node(f, "up/metadata"), "structure", _structure(f, stride=[1, 2])),
+        (),
+    ),
     ("a convolution's stride", "conv", lambda f: _replace(node(f, "0"), "stride", np.array([1, 1])), ()),
     ("another reset", "float", lambda f: _header(f, None, reset="subtract"), ("'subtract'",)),
     ("no reset", "float", lambda f: _drop_header(f, None, "reset"), ("reset",)),
@@ -160,26 +216,86 @@ EDITS: list[tuple[str, str, Edit, tuple[str, ...]]] = [
     ("no graph header", "float", lambda f: _drop_header(f, None), (METADATA,)),
     ("no node header", "float", lambda f: _drop_header(f, "seed"), ("seed", METADATA, "missing")),
     ("a header of no JSON", "float", lambda f: _replace(node(f, "seed/metadata"), METADATA, "{"), ()),
-    ("a header of no table", "float", lambda f: _replace(node(f, "seed/metadata"), METADATA, "[1]"), ("seed", "no table")),
+    (
+        "a header of no table",
+        "float",
+        lambda f: _replace(node(f, "seed/metadata"), METADATA, "[1]"),
+        ("seed", "no table"),
+    ),
     ("a header of numbers", "float", lambda f: _replace(node(f, "seed/metadata"), METADATA, np.ones(3)), ()),
-    ("a host step nowhere", "float", lambda f: _header(f, None, host_steps=[_step("ghost")]), ("ghost", "host step")),
-    ("a host step without arrays", "float", lambda f: _header(f, None, host_steps=[_step("seed", "gone")]), ("gone",)),
+    (
+        "a host step nowhere",
+        "float",
+        lambda f: _header(f, None, host_steps=[_step("ghost")]),
+        ("ghost", "host step"),
+    ),
+    (
+        "a host step without arrays",
+        "float",
+        lambda f: _header(f, None, host_steps=[_step("seed", "gone")]),
+        ("gone",),
+    ),
     ("a static population", "float", lambda f: _header(f, "seed", static=True), ()),
     ("a population no longer static", "static", lambda f: _header(f, "stem_2", static=False), ()),
-    ("an integer weight", "integer", lambda f: _add(node(f, "up"), "weight", 1), ("up", "'weight'", "contradicts")),
+    (
+        "an integer weight",
+        "integer",
+        lambda f: _add(node(f, "up"), "weight", 1),
+        ("up", "'weight'", "contradicts"),
+    ),
     ("an integer bias", "integer", lambda f: _add(node(f, "up"), "bias", 1), ("up", "'bias'", "contradicts")),
-    ("a stated mantissa", "integer", lambda f: _add(node(f, "seed/metadata"), "bias_mantissa", 1), ("contradicts",)),
-    ("an integer threshold", "integer", lambda f: _add(node(f, "seed"), "v_threshold", 64), ("seed", "'v_threshold'")),
-    ("a stated integer threshold", "integer", lambda f: _add(node(f, "seed/metadata"), "threshold_mantissa", 1), ("seed",)),
+    (
+        "a stated mantissa",
+        "integer",
+        lambda f: _add(node(f, "seed/metadata"), "bias_mantissa", 1),
+        ("contradicts",),
+    ),
+    (
+        "an integer threshold",
+        "integer",
+        lambda f: _add(node(f, "seed"), "v_threshold", 64),
+        ("seed", "'v_threshold'"),
+    ),
+    (
+        "a stated integer threshold",
+        "integer",
+        lambda f: _add(node(f, "seed/metadata"), "threshold_mantissa", 1),
+        ("seed",),
+    ),
     ("a decay", "integer", lambda f: _header(f, "seed", membrane_decay=3000), ("seed", "contradicts")),
     ("a decay of no register", "integer", lambda f: _header(f, "seed", current_decay=5000), ("seed", "5000")),
     ("an exponent", "integer", lambda f: _header(f, "up", exponent=-1), ("contradicts",)),
-    ("weights of no int8", "integer", lambda f: _replace(node(f, "expand"), "weight", np.ones((24, 5))), ("expand", "float64")),
+    (
+        "weights of no int8",
+        "integer",
+        lambda f: _replace(node(f, "expand"), "weight", np.ones((24, 5))),
+        ("expand", "float64"),
+    ),
     ("more bits than stated", "integer", lambda f: _header(f, None, weight_bits=3), ("outside -3..3",)),
-    ("bits lost", "integer", lambda f: _header(f, None, weight_bits=None), ("does not belong to the float level",)),
-    ("registers too short", "integer", lambda f: _replace(node(f, "seed/metadata"), "bias_exponent", np.zeros(3, int)), ("(3,)",)),
-    ("a scale of NaN", "integer", lambda f: _add(node(f, "seed/metadata"), "scale", np.nan), ("seed", "scale", "NaN")),
-    ("a static scale", "static", lambda f: _add(node(f, "stem_2/metadata"), "scale", 5.0), ("stem_2", "contradicts")),
+    (
+        "bits lost",
+        "integer",
+        lambda f: _header(f, None, weight_bits=None),
+        ("does not belong to the float level",),
+    ),
+    (
+        "registers too short",
+        "integer",
+        lambda f: _replace(node(f, "seed/metadata"), "bias_exponent", np.zeros(3, int)),
+        ("(3,)",),
+    ),
+    (
+        "a scale of NaN",
+        "integer",
+        lambda f: _add(node(f, "seed/metadata"), "scale", np.nan),
+        ("seed", "scale", "NaN"),
+    ),
+    (
+        "a static scale",
+        "static",
+        lambda f: _add(node(f, "stem_2/metadata"), "scale", 5.0),
+        ("stem_2", "contradicts"),
+    ),
 ]
 
 

@@ -61,7 +61,8 @@ def normal(shape: tuple[int, ...], channels: int) -> BatchNorm:
 def test_identities_and_reshapes_vanish_and_an_addition_becomes_two_edges() -> None:
     nodes: dict[str, Node] = {
         "in": Input((2, 3), "spikes"), "flat": Reshape((6,)), "a": synapses(4, 6), "b": synapses(4, 6),
-        "drop": Identity((4,)), "sum": Identity((4,)), "view": Reshape((2, 2)), "n": lif(2, 2), "out": Output((2, 2)),
+        "drop": Identity((4,)), "sum": Identity((4,)), "view": Reshape((2, 2)), "n": lif(2, 2),
+        "out": Output((2, 2)),
     }  # fmt: skip
     before = graph(
         nodes, ("in", "flat"), ("flat", "a"), ("flat", "b"), ("a", "drop"), ("drop", "sum"), ("b", "sum"),
@@ -107,7 +108,9 @@ def test_folding_is_the_normalised_map_up_to_one_rounding(kind: str, biased: boo
     linear = map_.forward(x, torch.from_numpy(map_.weight).double()).unflatten(1, (6, -1))
     linear = linear + (0 if bias is None else torch.from_numpy(bias).double()[:, None])
     batch_norm = nn.functional.batch_norm(
-        linear, *(torch.from_numpy(a).double() for a in (norm.mean, norm.variance, norm.weight, norm.bias)), eps=norm.eps
+        linear,
+        *(torch.from_numpy(a).double() for a in (norm.mean, norm.variance, norm.weight, norm.bias)),
+        eps=norm.eps,
     )
     out = w.map.forward(x, torch.from_numpy(w.map.weight).double()).unflatten(1, (6, -1))
     out = out + torch.from_numpy(w.bias).double()[:, None]
@@ -127,7 +130,10 @@ def _norm_behind(**changes: Node) -> Graph:
     ("broken", "words"),
     [
         (replace(_norm_behind(), edges=(("in", "bn"), ("bn", "n"))), ("bn", "layer of its own")),
-        (replace(_norm_behind(), edges=(("in", "a"), ("in", "b"), ("a", "bn"), ("b", "bn"))), ("bn", "layer of its own")),
+        (
+            replace(_norm_behind(), edges=(("in", "a"), ("in", "b"), ("a", "bn"), ("b", "bn"))),
+            ("bn", "layer of its own"),
+        ),
         (replace(_norm_behind(), edges=(*_norm_behind().edges, ("a", "m"))), ("bn", "layer of its own")),
         (_norm_behind(bn=normal((4,), 2)), ("bn", "normalises 2 channels", "a has 4")),
     ],
@@ -176,7 +182,7 @@ def test_a_host_function_elsewhere_is_refused(broken: Graph, word: str) -> None:
 @pytest.mark.parametrize(("coding", "static"), [("direct", True), ("spikes", False)])
 def test_only_what_a_direct_input_feeds_is_static(coding: str, static: bool) -> None:
     nodes: dict[str, Node] = {
-        "in": Input((6,), coding), "a": synapses(4, 6), "b": synapses(4, 6), "n": lif(4),  # type: ignore[arg-type]
+        "in": Input((6,), coding), "a": synapses(4, 6), "b": synapses(4, 6), "n": lif(4),
         "w": synapses(3, 4), "m": lif(3), "out": Output((3,)),
     }  # fmt: skip
     edges = (("in", "a"), ("in", "b"), ("a", "n"), ("b", "n"), ("n", "w"), ("w", "m"), ("m", "out"))
@@ -189,7 +195,7 @@ def test_only_what_a_direct_input_feeds_is_static(coding: str, static: bool) -> 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_pass_changes_its_argument_and_each_keeps_the_level_legal(name: str) -> None:
-    current = trace(build(name), torch.zeros(NETWORKS[name][1]), timesteps=4, coding=NETWORKS[name][2])  # type: ignore[arg-type]
+    current = trace(build(name), torch.zeros(NETWORKS[name][1]), timesteps=4, coding=NETWORKS[name][2])
     for lower in TO_FLOAT:
         assert check(current, "traced") == []
         frozen = _copy(current)
@@ -214,10 +220,12 @@ def _copy(original: Graph) -> Graph:
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_lowered_graph_fires_as_the_module_except_within_rounding_of_the_threshold(name: str, seed: int) -> None:
+def test_the_lowered_graph_fires_as_the_module_except_within_rounding_of_the_threshold(
+    name: str, seed: int
+) -> None:
     coding = NETWORKS[name][2]
     module, given = build(name, seed), samples(name, count=8, timesteps=STEPS, seed=seed)
-    lowered = to_float(trace(module, torch.zeros(NETWORKS[name][1]), timesteps=STEPS, coding=coding))  # type: ignore[arg-type]
+    lowered = to_float(trace(module, torch.zeros(NETWORKS[name][1]), timesteps=STEPS, coding=coding))
     run = run_float(lowered, given)
     spikes, _ = stepped(module, given, STEPS, coding)
     total = wrong = 0
@@ -225,7 +233,7 @@ def test_the_lowered_graph_fires_as_the_module_except_within_rounding_of_the_thr
         raster = spikes[population]
         assert 0.01 < raster.mean() < 0.99, f"{population} shows nothing"
         total, wrong = total + raster.size, wrong + int((run.spikes[population] != raster).sum())
-    # Folding rounds each weight once more: some current in a few ten thousand lands on the other side of a threshold.
+    # Folding rounds each weight once more: now and then a current lands on the other side of a threshold.
     assert wrong <= 1 + total // 20_000, f"{wrong} of {total}"
 
 

@@ -33,7 +33,9 @@ def populations(integer: Graph) -> list[tuple[str, IntegerNeuron, dict[str, Syna
     for name in integer.select(IntegerNeuron):
         node = integer.nodes[name]
         assert isinstance(node, IntegerNeuron)
-        found.append((name, node, {s: g for s in integer.sources(name) if isinstance(g := integer.nodes[s], Synapses)}))
+        found.append(
+            (name, node, {s: g for s in integer.sources(name) if isinstance(g := integer.nodes[s], Synapses)})
+        )
     return found
 
 
@@ -43,7 +45,9 @@ def uneven_thresholds(graph: Graph) -> bool:
 
 @random_graphs
 @given(float_graphs(), st.integers(2, 8), st.booleans())
-def test_registers_are_legal_thresholds_exact_and_weights_within_their_bits(case: Case, bits: int, per_channel: bool) -> None:
+def test_registers_are_legal_thresholds_exact_and_weights_within_their_bits(
+    case: Case, bits: int, per_channel: bool
+) -> None:
     graph, _ = case
     assume(per_channel or not uneven_thresholds(graph))
     integer = quantise(graph, calibrated(*case), bits=bits, per_channel=per_channel)
@@ -68,7 +72,9 @@ def test_registers_are_legal_thresholds_exact_and_weights_within_their_bits(case
             assert (np.ptp(spread, axis=1) == 0).all(), "one scale a channel of every group"
 
 
-def _moved_bias(graph: Graph, name: str, node: IntegerNeuron, groups: dict[str, Synapses], rates: dict[str, NDArray]) -> NDArray:
+def _moved_bias(
+    graph: Graph, name: str, node: IntegerNeuron, groups: dict[str, Synapses], rates: dict[str, NDArray]
+) -> NDArray:
     """The bias that keeps each neuron's mean input at the calibrated rates, from the matrices."""
     wanted = np.zeros(node.scale.size)
     for s, group in groups.items():
@@ -100,15 +106,21 @@ def test_a_bias_is_within_half_a_step_of_its_float_with_the_mean_error_of_the_we
 
 
 def worst_states(node: IntegerNeuron, groups: dict[str, Synapses], timesteps: int) -> tuple[int, int]:
-    """Largest current and membrane in any neuron whatever spikes arrive, in plain integers and without a reset."""
+    """Largest current and membrane in any neuron whatever spikes arrive, in integers, without a reset."""
     largest_current = largest = 0
-    matrices = [(unroll(g.map).toarray().astype(int), int(weight_unit(g.exponent or 0))) for g in groups.values()]
+    matrices = [
+        (unroll(g.map).toarray().astype(int), int(weight_unit(g.exponent or 0))) for g in groups.values()
+    ]
     bias = bias_value(node.bias_mantissa, node.bias_exponent)
     for sign in (1, -1):
         current = sum(np.maximum(sign * m, 0).sum(1) * unit for m, unit in matrices)
         membrane = np.zeros_like(bias)
         for _ in range(timesteps):
-            membrane = np.sign(membrane) * ((np.abs(membrane) * (4096 - node.membrane_decay)) >> 12) + current + sign * bias
+            membrane = (
+                np.sign(membrane) * ((np.abs(membrane) * (4096 - node.membrane_decay)) >> 12)
+                + current
+                + sign * bias
+            )
         largest_current = max(largest_current, int(np.max(current)))
         largest = max(largest, int(np.abs(membrane).max()))
     return largest_current, largest
@@ -116,7 +128,9 @@ def worst_states(node: IntegerNeuron, groups: dict[str, Synapses], timesteps: in
 
 @random_graphs
 @given(float_graphs(), st.integers(2, 8), st.booleans())
-def test_no_spikes_whatever_can_drive_a_state_out_of_24_bits(case: Case, bits: int, per_channel: bool) -> None:
+def test_no_spikes_whatever_can_drive_a_state_out_of_24_bits(
+    case: Case, bits: int, per_channel: bool
+) -> None:
     assume(per_channel or not uneven_thresholds(case[0]))
     integer = quantise(case[0], calibrated(*case), bits=bits, per_channel=per_channel)
     for name, node, groups in populations(integer):
@@ -130,8 +144,10 @@ def test_no_spikes_whatever_can_drive_a_state_out_of_24_bits(case: Case, bits: i
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("beta", [0.5, 0.99995, 1.0])
 @pytest.mark.parametrize("readout", [True, False])
-def test_a_wide_layer_of_all_ones_neither_wraps_nor_saturates(timesteps: int, sign: int, beta: float, readout: bool) -> None:
-    """2,000 equal weights that all round up, and a decay that rounds to none: the bound must hold after rounding."""
+def test_a_wide_layer_of_all_ones_neither_wraps_nor_saturates(
+    timesteps: int, sign: int, beta: float, readout: bool
+) -> None:
+    """2,000 equal weights that all round up, a decay that rounds to none: the bound must hold after that."""
     rng = np.random.default_rng(0)
     graph = chain(rng, [2000, 2], beta=beta, timesteps=timesteps, readout=readout)
     graph = graph.with_node("fc0", Synapses(Dense(np.full((2, 2000), sign, np.float32), (2000,), (2,)), None))
@@ -155,7 +171,9 @@ def test_a_wide_layer_of_all_ones_neither_wraps_nor_saturates(timesteps: int, si
 
 def test_all_ones_through_a_whole_network_keep_every_state_in_range() -> None:
     for seed in range(5):
-        graph = chain(np.random.default_rng(seed), [40, 30, 20, 5], beta=0.97, timesteps=30, readout=True, gain=6)
+        graph = chain(
+            np.random.default_rng(seed), [40, 30, 20, 5], beta=0.97, timesteps=30, readout=True, gain=6
+        )
         program = compile_program(quantise(graph, NOTHING))
         recording = reference.run(program, Inputs({"input": np.ones((2, 30, 40), np.uint8)}))
         assert max(int(np.abs(s).max()) for s in recording.membranes.values()) < (1 << 23) - 1
@@ -181,7 +199,9 @@ def from_registers(integer: Graph) -> Graph:
     return replace(integer, nodes=nodes, settings=replace(integer.settings, weight_bits=None))
 
 
-def integer_run(integer: Graph, samples: NDArray[np.float32]) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+def integer_run(
+    integer: Graph, samples: NDArray[np.float32]
+) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
     program = compile_program(integer)
     inputs, clipped = host.encode(program, samples)
     assert clipped == 0
@@ -231,7 +251,9 @@ def test_more_bits_are_never_much_worse() -> None:
     assert all(fine <= 1.3 * coarse for coarse, fine in pairwise(errors)), errors
 
 
-def _edited(weight: float | None = None, bias: float | None = None, threshold: float | None = None, **of: bool) -> Graph:
+def _edited(
+    weight: float | None = None, bias: float | None = None, threshold: float | None = None, **of: bool
+) -> Graph:
     graph = chain(np.random.default_rng(0), [6, 5, 4], readout=of.get("readout", False))
     w = graph.nodes["fc1"]
     assert isinstance(w, Synapses)
@@ -240,7 +262,11 @@ def _edited(weight: float | None = None, bias: float | None = None, threshold: f
     if bias is not None:
         w = replace(w, bias=np.full(4, bias, np.float32))
     graph = graph.with_node("fc1", w)
-    return graph if threshold is None else graph.with_node("n1", LIF((4,), 0.5, np.array([threshold], np.float32)))
+    return (
+        graph
+        if threshold is None
+        else graph.with_node("n1", LIF((4,), 0.5, np.array([threshold], np.float32)))
+    )
 
 
 @pytest.mark.parametrize("readout", [True, False])
@@ -289,7 +315,7 @@ def test_bits_that_the_chip_lacks_are_refused(bits: int) -> None:
 
 
 def test_thresholds_that_differ_within_a_scale_are_refused() -> None:
-    uneven = replace(_edited().nodes["n1"], threshold=np.array([0.3, 0.4, 0.5, 0.6], np.float32))  # type: ignore[arg-type]
+    uneven = replace(_edited().nodes["n1"], threshold=np.array([0.3, 0.4, 0.5, 0.6], np.float32))
     graph = _edited().with_node("n1", uneven)
     assert quantise(graph, NOTHING).nodes["n1"].threshold.shape == (4,)  # type: ignore[union-attr]
     with pytest.raises(ExportError, match="n1: thresholds differ between neurons of the population"):
@@ -307,7 +333,7 @@ def _static() -> Case:
     from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 
     graph = chain(np.random.default_rng(0), [6, 5, 4])
-    graph = mark_static_inputs(graph.with_node("input", replace(graph.nodes["input"], coding="direct")))  # type: ignore[arg-type]
+    graph = mark_static_inputs(graph.with_node("input", replace(graph.nodes["input"], coding="direct")))
     return graph, np.random.default_rng(1).normal(size=(9, 6)).astype(np.float32)
 
 

@@ -36,8 +36,12 @@ def test_a_traced_network_is_legal_and_fires_as_the_module(name: str) -> None:
     run = run_float(to_float(graph), given)
     assert run.spikes.keys() | run.readouts.keys() == spikes.keys()
     for population, raster in run.spikes.items():
-        assert 0 < spikes[population].mean() < 1, f"{population} never or always fires: the test shows nothing"
-        assert (raster != spikes[population]).sum() <= 2, population  # folding may move a sum across the threshold
+        assert 0 < spikes[population].mean() < 1, (
+            f"{population} never or always fires: the test shows nothing"
+        )
+        assert (raster != spikes[population]).sum() <= 2, (
+            population
+        )  # folding may move a sum across the threshold
     for population, membrane in run.readouts.items():
         assert np.allclose(np.tanh(membrane).reshape(output.shape), output, atol=1e-4), population
 
@@ -75,9 +79,20 @@ def test_settings_of_layers_are_taken_over_exactly() -> None:
     assert any(isinstance(node, HostFunction) and node.kind == "tanh" for node in graph.nodes.values())
 
 
+def test_a_normalisation_without_weights_of_its_own_folds_too() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(12, 5), nn.BatchNorm1d(5, affine=False), leaky(0.5, 0.3))
+    nn.init.uniform_(net[1].running_var, 0.01, 0.1)
+    nn.init.normal_(net[1].running_mean, std=0.1)
+    given = (np.random.default_rng(0).random((4, STEPS, 12)) < 0.5).astype(np.float32)
+    spikes, _ = stepped(net, given, STEPS, "spikes")
+    assert 0.1 < spikes["2"].mean() < 0.9
+    assert (run_float(to_float(traced(net, 12)), given).spikes["2"] != spikes["2"]).sum() <= 1
+
+
 def test_thresholds_a_neuron_and_a_learned_beta_are_taken_over() -> None:
     thresholds = torch.linspace(0.2, 1.0, 5)
-    neuron = leaky(torch.tensor(1.3), thresholds, learn_beta=True, learn_threshold=True)  # type: ignore[arg-type]
+    neuron = leaky(torch.tensor(1.3), thresholds, learn_beta=True, learn_threshold=True)
     lif = traced(nn.Sequential(nn.Linear(6, 5), neuron), 6).nodes["1"]
     assert isinstance(lif, LIF)
     assert lif.beta == 1.0  # snnTorch clamps it at every step
@@ -123,7 +138,7 @@ def test_a_residual_addition_is_two_edges(add: object) -> None:
 
 def test_membranes_with_a_default_and_handed_back_are_states_and_no_outputs() -> None:
     class Defaults(Explicit):
-        def forward(self, x: Tensor, mem1: Tensor | None = None, mem2: Tensor | None = None) -> object:  # type: ignore[override]
+        def forward(self, x: Tensor, mem1: Tensor | None = None, mem2: Tensor | None = None) -> object:
             return super().forward(x, mem1, mem2)  # type: ignore[arg-type]
 
     graph = to_float(traced(Defaults(), 6))
@@ -159,7 +174,7 @@ def test_paths_that_collide_once_dots_are_gone_stay_apart() -> None:
     assert graph.nodes["output"].shape == (4,)
 
 
-def _state_of(module: nn.Module) -> dict[str, object]:
+def state_of(module: nn.Module) -> dict[str, object]:
     state: dict[str, object] = {}
     for path, part in module.named_modules():
         state[f"{path} training"] = part.training
@@ -174,16 +189,16 @@ def test_the_module_is_left_as_it_was(fails: bool) -> None:
     module.train()
     module.stem.eval()  # type: ignore[operator,union-attr]  # a frozen part
     module(torch.randn(3, 2, 7, 5))  # hidden states of a batch under way
-    before, weights = _state_of(module), copy.deepcopy(module.state_dict())
+    before, weights = state_of(module), copy.deepcopy(module.state_dict())
     if fails:
         with pytest.raises(ExportError):
             traced(module, 2, 5, 7)
     else:
         traced(module, 2, 7, 5)
-    after = _state_of(module)
+    after = state_of(module)
     assert after.keys() == before.keys()
     for key, value in before.items():
-        same = torch.equal(value, after[key]) if isinstance(value, Tensor) else value == after[key]  # type: ignore[arg-type]
+        same = torch.equal(value, after[key]) if isinstance(value, Tensor) else value == after[key]
         assert same, key
     assert all(torch.equal(value, module.state_dict()[key]) for key, value in weights.items())
 
@@ -200,5 +215,12 @@ def test_a_module_that_keeps_its_membrane_as_an_attribute_is_left_without_stand_
 
 
 def test_neurons_of_every_surrogate_fire_alike() -> None:
-    for surrogate in (snn.surrogate.atan(), snn.surrogate.fast_sigmoid(), snn.surrogate.sigmoid(), snn.surrogate.triangular()):
-        assert isinstance(traced(nn.Sequential(nn.Linear(6, 5), leaky(spike_grad=surrogate)), 6).nodes["1"], LIF)
+    for surrogate in (
+        snn.surrogate.atan(),
+        snn.surrogate.fast_sigmoid(),
+        snn.surrogate.sigmoid(),
+        snn.surrogate.triangular(),
+    ):
+        assert isinstance(
+            traced(nn.Sequential(nn.Linear(6, 5), leaky(spike_grad=surrogate)), 6).nodes["1"], LIF
+        )

@@ -47,8 +47,8 @@ NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
     (lambda: leaky(inhibition=True), ("inhibition", "only False")),
     (lambda: leaky(state_quant=lambda mem: mem), ("state_quant", "only False")),
     (lambda: leaky(torch.linspace(0.1, 0.9, 5)), ("beta", "one decay register")),  # type: ignore[arg-type]
-    (lambda: leaky(threshold=torch.ones(2, 1)), ("2 thresholds for 5 neurons", "one a neuron")),  # type: ignore[arg-type]
-    (lambda: leaky(threshold=torch.tensor([1.0, 1, 0, 1, 1])), ("threshold", "not above zero")),  # type: ignore[arg-type]
+    (lambda: leaky(threshold=torch.ones(2, 1)), ("2 thresholds for 5 neurons", "one a neuron")),
+    (lambda: leaky(threshold=torch.tensor([1.0, 1, 0, 1, 1])), ("threshold", "not above zero")),
     (lambda: leaky(spike_grad=lambda x: (x >= 0).float()), ("spike_grad", "[0.0, 1.0, 1.0]", "0, 0, 1")),
     (lambda: _OwnStep(0.5, init_hidden=True, reset_mechanism="zero"), ("_OwnStep", "snn.Leaky")),
     (lambda: snn.Synaptic(0.9, 0.5, init_hidden=True), ("Synaptic", "snn.Leaky")),
@@ -60,7 +60,9 @@ NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
 
 @pytest.mark.filterwarnings("ignore:Inhibition")
 @pytest.mark.parametrize(("build", "words"), NEURONS)
-def test_a_neuron_that_the_chip_lacks_is_named(build: Callable[[], nn.Module], words: tuple[str, ...]) -> None:
+def test_a_neuron_that_the_chip_lacks_is_named(
+    build: Callable[[], nn.Module], words: tuple[str, ...]
+) -> None:
     neuron = build()
     refused(nn.Sequential(nn.Linear(6, 5), neuron), "1: ", *words)
 
@@ -80,15 +82,31 @@ def _loop_over_data(m: Any, x: Any) -> Any:
 
 
 FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
-    ("concatenation", lambda m, x: m.lif(m.wide(torch.cat([x, x], 1))), ("cat:", "function cat", "supported")),
+    (
+        "concatenation",
+        lambda m, x: m.lif(m.wide(torch.cat([x, x], 1))),
+        ("cat:", "function cat", "supported"),
+    ),
     ("relu function", lambda m, x: m.lif(torch.relu(m.fc(x))), ("relu:", "function relu", "supported")),
     ("functional relu", lambda m, x: m.lif(nn.functional.relu(m.fc(x))), ("relu:", "supported")),
     ("relu method", lambda m, x: m.lif(m.fc(x).relu()), ("relu:", "method .relu()", "supported")),
     ("product", lambda m, x: m.lif(m.fc(x) * 0.5), ("mul:", "function mul", "supported")),
     ("constant added", lambda m, x: m.lif(m.fc(x) + 1.0), ("add:", "1.0", "bias")),
-    ("added to itself", lambda m, x: m.lif((lambda y: y + y)(m.fc(x))), ("add:", "itself", "scale the weights")),
-    ("added to its dropout", lambda m, x: m.lif((lambda y: y + m.drop(y))(m.fc(x))), ("lif", "2 times by fc")),
-    ("scaled addition", lambda m, x: m.lif(torch.add(m.fc(x), m.skip(x), alpha=0.5)), ("add:", "alpha", "scale")),
+    (
+        "added to itself",
+        lambda m, x: m.lif((lambda y: y + y)(m.fc(x))),
+        ("add:", "itself", "scale the weights"),
+    ),
+    (
+        "added to its dropout",
+        lambda m, x: m.lif((lambda y: y + m.drop(y))(m.fc(x))),
+        ("lif", "2 times by fc"),
+    ),
+    (
+        "scaled addition",
+        lambda m, x: m.lif(torch.add(m.fc(x), m.skip(x), alpha=0.5)),
+        ("add:", "alpha", "scale"),
+    ),
     ("broadcast addition", lambda m, x: m.lif(m.fc(x) + m.one(x)), ("add:", "(5,), (1,)", "equal")),
     ("permuted channels", lambda m, x: m.lif(m.fc(x)[:, [1, 0, 2, 4, 3]]), ("getitem:", "fc", "weights")),
     ("first sample", lambda m, x: m.lif(m.fc(x))[0], ("getitem:", "lif")),
@@ -96,7 +114,11 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
     ("batch in a flatten", lambda m, x: m.lif(m.fc(x)).flatten(), ("flatten:", "batch", "axis 1")),
     ("time loop", _twice, ("fc:", "more than once", "time loop outside")),
     ("loop over data", _loop_over_data, ("forward", "one time step")),
-    ("branch on values", lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else x, ("forward", "branching on values")),
+    (
+        "branch on values",
+        lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else x,
+        ("forward", "branching on values"),
+    ),
     ("length of data", lambda m, x: m.lif(m.fc(x)) if len(x) else x, ("forward", "cannot be traced")),
     ("a dictionary", lambda m, x: {"spikes": m.lif(m.fc(x))}, ("returns a", "tuple")),
     ("nothing", lambda m, x: None, ("returns a NoneType",)),
@@ -106,7 +128,11 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
     ("tanh inside", lambda m, x: m.other(m.back(torch.tanh(m.lif(m.fc(x))))), ("tanh", "read-out")),
     ("current as output", lambda m, x: m.fc(x), ("output", "fc", "end the network with neurons")),
     ("raw spikes as current", lambda m, x: m.other(m.lif(m.fc(x))), ("other", "lif", "linear layer")),
-    ("sum of spike trains", lambda m, x: m.last(m.back(m.lif(m.fc(x)) + m.other(m.skip(x)))), ("back", "adds spike")),
+    (
+        "sum of spike trains",
+        lambda m, x: m.last(m.back(m.lif(m.fc(x)) + m.other(m.skip(x)))),
+        ("back", "adds spike"),
+    ),
     ("one current, two scales", lambda m, x: _shared(m, m.fc(x)), ("fc", "lif and other", "of its own")),
 ]
 
@@ -118,7 +144,7 @@ def _shared(m: Any, current: Any) -> Any:
 @pytest.mark.parametrize(("step", "words"), [f[1:] for f in FUNCTIONS], ids=[f[0] for f in FUNCTIONS])
 def test_a_function_without_counterpart_is_named(step: Step, words: tuple[str, ...]) -> None:
     parts = {
-        "wide": nn.Linear(12, 5), "skip": nn.Linear(5, 5) if words[0] == "skip" and "fc" in words else nn.Linear(6, 5),
+        "wide": nn.Linear(12, 5), "skip": nn.Linear(5 if words[:2] == ("skip", "fc") else 6, 5),
         "one": nn.Linear(6, 1), "drop": nn.Dropout(), "other": leaky(threshold=0.3), "last": leaky(),
         "back": nn.Linear(5, 5), "forth": nn.Linear(5, 5),
     }  # fmt: skip
@@ -130,7 +156,11 @@ LAYERS: list[tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = [
     (nn.AvgPool2d(2), (2, 6, 4), ("0: ", "AvgPool2d", "supported")),
     (nn.Conv1d(2, 3, 2), (2, 6), ("0: ", "Conv1d", "supported")),
     (nn.ReLU(), (6,), ("0: ", "ReLU", "supported")),
-    (nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), (2, 6, 4), ("0: ", "padding_mode='circular'", "only zeros")),
+    (
+        nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"),
+        (2, 6, 4),
+        ("0: ", "padding_mode='circular'", "only zeros"),
+    ),
     (nn.Conv2d(2, 3, 3, padding="same"), (2, 6, 4), ("0: ", "padding='same'", "numbers")),
     (nn.ConvTranspose2d(2, 4, 3, groups=2), (2, 6, 4), ("0: ", "groups=2", "one layer a group")),
     (nn.Linear(4, 3), (6, 4), ("0: ", "(6, 4)", "flatten")),
@@ -149,11 +179,21 @@ def test_a_layer_without_counterpart_is_named(
     ("net", "shape", "words"),
     [
         (nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 5), leaky()), (6,), ("0: ", "layer of its own")),
-        (nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, track_running_stats=False), leaky()), (6,), ("1: ", "running")),
-        (nn.Sequential(nn.Linear(6, 4), nn.Unflatten(1, (2, 2, 1)), nn.BatchNorm2d(2), leaky()), (6,), ("2: ", "2", "4")),
+        (
+            nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, track_running_stats=False), leaky()),
+            (6,),
+            ("1: ", "running"),
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 4), nn.Unflatten(1, (2, 2, 1)), nn.BatchNorm2d(2), leaky()),
+            (6,),
+            ("2: ", "2", "4"),
+        ),
     ],
 )
-def test_a_normalisation_that_cannot_fold_is_named(net: nn.Module, shape: tuple[int, ...], words: tuple[str, ...]) -> None:
+def test_a_normalisation_that_cannot_fold_is_named(
+    net: nn.Module, shape: tuple[int, ...], words: tuple[str, ...]
+) -> None:
     refused(net, *words, shape=shape)
 
 
@@ -183,17 +223,25 @@ def test_a_second_input_is_not_taken_for_a_state() -> None:
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        (lambda m, x, a, b: m.lif2(m.fc2(m.lif1(m.fc1(x), a)[0]), a)[0], ("lif2", "shares the membrane mem1", "lif1")),
+        (
+            lambda m, x, a, b: m.lif2(m.fc2(m.lif1(m.fc1(x), a)[0]), a)[0],
+            ("lif2", "shares the membrane mem1", "lif1"),
+        ),
         (lambda m, x, a, b: m.lif1(m.fc1(x), a + b)[0], ("does not pass add",)),
         (lambda m, x, a, b: m.lif1(m.fc1(x), m.fc1(x))[0], ("fc1", "more than once")),
         (lambda m, x, a, b: m.lif2(m.fc2(m.lif1(m.fc1(x), a)[0]), m.fc2.bias)[0], ("does not pass lif2",)),
-        (lambda m, x, a, b: m.lif1(m.fc1(x), m.lif1.init_leaky())[0], ("lif1", "forgets", "init_hidden=True")),
+        (
+            lambda m, x, a, b: m.lif1(m.fc1(x), m.lif1.init_leaky())[0],
+            ("lif1", "forgets", "init_hidden=True"),
+        ),
         (lambda m, x, a, b: m.lif1(m.fc1(x), m.lif1.reset_mem())[0], ("lif1", "forgets", "init_hidden=True")),
         (lambda m, x, a, b: m.lif2(m.fc2(m.lif1(m.fc1(x), a)[1]), b)[0], ("lif1", "membrane", "'none'")),
         (lambda m, x, a, b: m.lif1(m.fc1(x), a)[::-1], ("lif1", "slice")),
     ],
 )
-def test_a_membrane_that_is_not_the_neurons_own_is_named(step: Callable[..., Any], words: tuple[str, ...]) -> None:
+def test_a_membrane_that_is_not_the_neurons_own_is_named(
+    step: Callable[..., Any], words: tuple[str, ...]
+) -> None:
     class Odd(Explicit):
         def forward(self, x: Tensor, mem1: Tensor, mem2: Tensor) -> Any:
             return step(self, x, mem1, mem2)
@@ -211,7 +259,8 @@ def test_a_membrane_and_spikes_of_one_neuron_cannot_both_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "word"), [({"timesteps": 0}, "timesteps is 0"), ({"coding": "rate"}, "'rate'"), ({"coding": ""}, "coding")]
+    ("settings", "word"),
+    [({"timesteps": 0}, "timesteps is 0"), ({"coding": "rate"}, "'rate'"), ({"coding": ""}, "coding")],
 )
 def test_a_setting_that_means_nothing_is_named(settings: dict[str, Any], word: str) -> None:
     refused(nn.Sequential(nn.Linear(6, 5), leaky()), word, **settings)
@@ -224,5 +273,7 @@ def test_a_direct_input_beside_spikes_is_refused() -> None:
 
 
 def test_a_direct_input_into_a_read_out_is_refused() -> None:
-    net = Written(lambda m, x: m.lif(m.fc(x))[1], fc=nn.Linear(6, 5), lif=leaky(reset_mechanism="none", output=True))
+    net = Written(
+        lambda m, x: m.lif(m.fc(x))[1], fc=nn.Linear(6, 5), lif=leaky(reset_mechanism="none", output=True)
+    )
     refused(net, "fc", "real values of input", coding="direct")

@@ -14,7 +14,12 @@ from spikewright.hardware.kernels import lif_window
 LIMIT = 2**23
 #: Around zero, around every power of two, and around both ends of the state.
 EDGES = sorted(
-    {s * (v + d) for v in (0, 1, 63, 64, 4095, 4096, 2**16, 2**22, LIMIT, 3 * LIMIT) for d in (-1, 0, 1) for s in (1, -1)}
+    {
+        s * (v + d)
+        for v in (0, 1, 63, 64, 4095, 4096, 2**16, 2**22, LIMIT, 3 * LIMIT)
+        for d in (-1, 0, 1)
+        for s in (1, -1)
+    }
 )
 
 
@@ -33,7 +38,9 @@ def plain_wrap(current: int) -> int:
     return current
 
 
-def plain_step(u: int, v: int, arriving: int, du: int, dv: int, threshold: int, bias: int) -> tuple[int, int, int]:
+def plain_step(
+    u: int, v: int, arriving: int, du: int, dv: int, threshold: int, bias: int
+) -> tuple[int, int, int]:
     """One step of Lava's fixed-point LIF."""
     u = plain_wrap(plain_decay(u, du + 1) + arriving * 64)
     v = min(max(plain_decay(v, dv) + u + bias, -(2**23 - 1)), 2**23 - 1)
@@ -72,13 +79,17 @@ def test_a_register_of_4096_forgets_and_one_of_0_keeps() -> None:
 
 
 def test_the_current_wraps_once_and_not_as_twos_complement() -> None:
-    wrap = arithmetic.wrap_current(np.array([LIMIT, LIMIT + 1, -LIMIT, -LIMIT + 1, -LIMIT - 1, 3 * LIMIT, 2**25 - 1]))
+    wrap = arithmetic.wrap_current(
+        np.array([LIMIT, LIMIT + 1, -LIMIT, -LIMIT + 1, -LIMIT - 1, 3 * LIMIT, 2**25 - 1])
+    )
     assert wrap.tolist() == [LIMIT, -LIMIT + 1, LIMIT, -LIMIT + 1, LIMIT - 1, LIMIT, 2**24 - 1]
     assert arithmetic.wrap_current(np.array(EDGES)).tolist() == [plain_wrap(e) for e in EDGES]
 
 
 @given(st.integers(-(2**40), 2**40))
-def test_what_lies_within_one_turn_comes_back_into_the_state_what_lies_beyond_stays_outside(current: int) -> None:
+def test_what_lies_within_one_turn_comes_back_into_the_state_what_lies_beyond_stays_outside(
+    current: int,
+) -> None:
     wrapped = int(arithmetic.wrap_current(np.array(current)))
     assert wrapped == plain_wrap(current)
     assert (wrapped - current) % 2**24 == 0
@@ -96,7 +107,9 @@ def test_the_membrane_saturates_symmetrically() -> None:
 @pytest.mark.parametrize("exponent", range(-8, 8))
 def test_the_sum_is_scaled_not_the_weights(exponent: int) -> None:
     totals = np.array([*range(-130, 131), 127 * 5000, -127 * 5000])
-    assert arithmetic.synaptic_sum(totals, exponent).tolist() == [plain_synapse(int(t), exponent) for t in totals]
+    assert arithmetic.synaptic_sum(totals, exponent).tolist() == [
+        plain_synapse(int(t), exponent) for t in totals
+    ]
 
 
 def test_at_the_lowest_legal_exponent_no_bit_is_lost() -> None:
@@ -113,12 +126,16 @@ STATES = st.one_of(st.sampled_from(EDGES), st.integers(-LIMIT, LIMIT))
     du=st.sampled_from([0, 1, 700, 4094, 4095]), dv=st.sampled_from([0, 1, 819, 3072, 4095, 4096]),
     threshold=st.sampled_from([0, 1, 2000, 131071]), bias=st.integers(-524160, 524160),
 )  # fmt: skip
-def test_a_step_is_the_transcription(u: int, v: int, arriving: int, du: int, dv: int, threshold: int, bias: int) -> None:
+def test_a_step_is_the_transcription(
+    u: int, v: int, arriving: int, du: int, dv: int, threshold: int, bias: int
+) -> None:
     new_u, new_v, fired = arithmetic.lif_step(
         np.array([u]), np.array([v]), np.array([arriving]), current_decay=du, membrane_decay=dv,
         threshold=np.array([threshold]), bias=np.array([bias]),
     )  # fmt: skip
-    assert (int(new_u[0]), int(new_v[0]), int(fired[0])) == plain_step(u, v, arriving, du, dv, threshold, bias)
+    assert (int(new_u[0]), int(new_v[0]), int(fired[0])) == plain_step(
+        u, v, arriving, du, dv, threshold, bias
+    )
 
 
 def test_a_membrane_at_its_threshold_does_not_fire() -> None:
@@ -134,7 +151,9 @@ def test_a_membrane_at_its_threshold_does_not_fire() -> None:
 @pytest.mark.parametrize("dtype", [np.int32, np.int64])
 @pytest.mark.parametrize("decays", [(4095, 3072), (0, 0), (1, 1), (700, 819), (4094, 4095), (4095, 4096)])
 @pytest.mark.parametrize("one_step", [False, True])
-def test_the_compiled_window_is_the_step_repeated(dtype: type, decays: tuple[int, int], one_step: bool) -> None:
+def test_the_compiled_window_is_the_step_repeated(
+    dtype: type, decays: tuple[int, int], one_step: bool
+) -> None:
     rng = np.random.default_rng(sum(decays) + one_step)
     samples, steps, neurons = 3, 40, 17
     span = rng.choice([20, 3000, 2**17, 2**19], neurons)
@@ -156,7 +175,9 @@ def test_the_compiled_window_is_the_step_repeated(dtype: type, decays: tuple[int
         assert (spikes[:, t] == fired).all()
     assert (readout == v).all()
     assert 0 < spikes.mean() < 1
-    assert (np.abs(currents) == LIMIT - 1).any() or np.abs(currents).max() > 2**20, "no state came near its end"
+    assert (np.abs(currents) == LIMIT - 1).any() or np.abs(currents).max() > 2**20, (
+        "no state came near its end"
+    )
 
 
 def test_a_window_without_records_gives_the_same_spikes_and_read_out() -> None:

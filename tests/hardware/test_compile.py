@@ -26,7 +26,7 @@ RNG = np.random.default_rng(0)
 
 
 def branched(coding: str = "spikes", longest: int = 3, readout: bool = False) -> Graph:
-    """One population feeds a last one directly and through ``longest`` others, by way of layers that are not square."""
+    """One population feeds a last one directly and through ``longest`` others; the input is not square."""
     nodes: dict[str, Node] = {"input": Input((2, 3), coding)}  # type: ignore[arg-type]
     theta = np.array([0.4], np.float32)
     edges, last = [], "input"
@@ -55,7 +55,9 @@ def integer(graph: Graph) -> Graph:
 
 
 @pytest.mark.parametrize(("coding", "first"), [("spikes", 1), ("direct", 0)])
-def test_each_population_starts_after_its_longest_path_and_the_short_branch_waits(coding: str, first: int) -> None:
+def test_each_population_starts_after_its_longest_path_and_the_short_branch_waits(
+    coding: str, first: int
+) -> None:
     program = compile_program(integer(branched(coding)))
     starts = {p.name: p.start for p in program.populations}
     assert starts == {**{f"n{i}": first + i for i in range(4)}, "end": first + 4}
@@ -76,7 +78,15 @@ def test_registers_and_weights_are_the_graphs() -> None:
     program = compile_program(graph)
     for p in program.populations:
         node = graph.nodes[p.name]
-        for field in ("threshold", "bias_mantissa", "bias_exponent", "scale", "shape", "membrane_decay", "current_decay"):
+        for field in (
+            "threshold",
+            "bias_mantissa",
+            "bias_exponent",
+            "scale",
+            "shape",
+            "membrane_decay",
+            "current_decay",
+        ):
             assert np.array_equal(getattr(p, field), getattr(node, field)), field
     for g in program.synapses:
         synapses: Any = graph.nodes[g.name]
@@ -113,7 +123,9 @@ def test_a_float_graph_is_refused() -> None:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(float_graphs(max_layers=4), st.data())
-def test_a_cut_behaves_as_the_whole_behind_it(case: tuple[Graph, NDArray[np.float32]], data: st.DataObject) -> None:
+def test_a_cut_behaves_as_the_whole_behind_it(
+    case: tuple[Graph, NDArray[np.float32]], data: st.DataObject
+) -> None:
     """Inject what the whole network's population fired, and everything behind it fires the same."""
     graph, given_samples = case
     lowered = quantise(graph, calibrated(*case))

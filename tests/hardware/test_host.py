@@ -37,11 +37,20 @@ def direct(peak: float = 4.0, *, flat: bool = False) -> tuple[Program, Synapses,
     source = (30,) if flat else shape
     full = dense(rng, source, conv.shape)
     full = Synapses(full.map, None)
+    theta = np.array([0.5], np.float32)
     nodes: dict[str, Node] = {
-        "input": Input(shape, "direct"), "conv": conv, "full": full, "n": LIF(conv.shape, 0.5, np.array([0.5], np.float32)),
-        "back": dense(rng, conv.shape, (3,)), "m": LIF((3,), 0.5, np.array([0.5], np.float32)), "output": Output((3,)),
+        "input": Input(shape, "direct"), "conv": conv, "full": full, "n": LIF(conv.shape, 0.5, theta),
+        "back": dense(rng, conv.shape, (3,)), "m": LIF((3,), 0.5, theta), "output": Output((3,)),
     }  # fmt: skip
-    edges = [("input", "conv"), ("input", "full"), ("conv", "n"), ("full", "n"), ("n", "back"), ("back", "m"), ("m", "output")]
+    edges = [
+        ("input", "conv"),
+        ("input", "full"),
+        ("conv", "n"),
+        ("full", "n"),
+        ("n", "back"),
+        ("back", "m"),
+        ("m", "output"),
+    ]
     graph = mark_static_inputs(Graph("net", nodes, tuple(edges), Settings(STEPS)))
     return compile_program(quantise(graph, Calibration({}, {"n": peak}))), conv, full
 
@@ -55,7 +64,7 @@ def test_the_current_of_a_static_population_is_written_as_its_bias() -> None:
     given_inputs, clipped = host.encode(net, images())
     x = torch.from_numpy(images()).flatten(1).double()
     current = conv.map.forward(x, torch.from_numpy(conv.map.weight).double())
-    current = current + torch.from_numpy(conv.bias).repeat_interleave(current.shape[1] // 4)  # type: ignore[arg-type]
+    current = current + torch.from_numpy(conv.bias).repeat_interleave(current.shape[1] // 4)
     current = current + full.map.forward(x, torch.from_numpy(full.map.weight).double())
     value = bias_value(*given_inputs.biases["n"])
     step = 1 << given_inputs.biases["n"][1]
@@ -95,7 +104,9 @@ def test_samples_keep_the_shape_of_the_input_whatever_the_first_layer_takes(tmp_
         (np.full((6, 2, 5, 3), -np.inf, np.float32), ("infinite", "loader")),
     ],
 )
-def test_samples_that_do_not_fit_a_direct_input_are_refused(samples: np.ndarray, words: tuple[str, ...]) -> None:
+def test_samples_that_do_not_fit_a_direct_input_are_refused(
+    samples: np.ndarray, words: tuple[str, ...]
+) -> None:
     with pytest.raises(ProgramError) as caught:
         host.encode(direct()[0], samples)
     assert all(word in str(caught.value) for word in words), str(caught.value)
@@ -142,7 +153,12 @@ def read_out(kinds: tuple[str, ...]) -> Program:
 
 @pytest.mark.parametrize(
     ("kinds", "function"),
-    [((), lambda x: x), (("tanh",), np.tanh), (("sigmoid",), lambda x: 1 / (1 + np.exp(-x))), (("resample",), lambda x: x)],
+    [
+        ((), lambda x: x),
+        (("tanh",), np.tanh),
+        (("sigmoid",), lambda x: 1 / (1 + np.exp(-x))),
+        (("resample",), lambda x: x),
+    ],
 )
 def test_a_read_out_comes_back_in_float_units(kinds: tuple[str, ...], function: Any) -> None:
     membranes = np.array([[100, 200, -300, 0, 1, 60]])
@@ -154,14 +170,18 @@ def test_a_read_out_comes_back_in_float_units(kinds: tuple[str, ...], function: 
 
 
 def test_a_function_of_another_node_is_not_applied() -> None:
-    net = program(populations=read_out(()).populations, host={"steps": [{"kind": "tanh", "node": "a", "arrays": []}]})
+    net = program(
+        populations=read_out(()).populations, host={"steps": [{"kind": "tanh", "node": "a", "arrays": []}]}
+    )
     assert host.decode(net, Recording("test", {}, {"end": np.full((1, 6), 10**6)})).max() > 1
 
 
 def test_the_sigmoid_of_a_far_membrane_is_no_overflow() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        decoded = host.decode(read_out(("sigmoid",)), Recording("test", {}, {"end": np.array([[-8388607, 8388607] * 3])}))
+        decoded = host.decode(
+            read_out(("sigmoid",)), Recording("test", {}, {"end": np.array([[-8388607, 8388607] * 3])})
+        )
     assert set(decoded.ravel().tolist()) == {0.0, 1.0}
 
 
@@ -200,8 +220,14 @@ def test_spike_trains_follow_their_rates_and_begin_alike_however_long() -> None:
 
 def test_latents_of_the_prior_do_not_depend_on_how_many_are_drawn() -> None:
     rng = np.random.default_rng(0)
-    arrays = {"step1.weight": rng.normal(size=(5, 5)).astype(np.float32), "step1.bias": np.zeros(5, np.float32)}
-    steps = [{"kind": "resample", "node": "a", "arrays": []}, {"kind": "rate_prior", "node": "a", "arrays": ["bias", "weight"]}]
+    arrays = {
+        "step1.weight": rng.normal(size=(5, 5)).astype(np.float32),
+        "step1.bias": np.zeros(5, np.float32),
+    }
+    steps = [
+        {"kind": "resample", "node": "a", "arrays": []},
+        {"kind": "rate_prior", "node": "a", "arrays": ["bias", "weight"]},
+    ]
     net = program(host={"steps": steps}, host_arrays=arrays)
     many = host.prior_spikes(net, 200, seed=1)
     assert (host.prior_spikes(net, 3, seed=1) == many[:3]).all()

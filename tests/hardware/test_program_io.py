@@ -23,7 +23,9 @@ from tests.programs import programs
 def same(a: Any, b: Any) -> bool:
     """Equal all the way down, types of arrays included."""
     if isinstance(a, np.ndarray):
-        return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+        return (
+            isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+        )
     if hasattr(a, "__dataclass_fields__"):
         return type(a) is type(b) and all(same(getattr(a, f), getattr(b, f)) for f in a.__dataclass_fields__)
     if isinstance(a, dict):
@@ -35,7 +37,9 @@ def same(a: Any, b: Any) -> bool:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=programs())
-def test_a_program_comes_back_the_same_and_runs_the_same(case: tuple[Program, Inputs], tmp_path_factory: Any) -> None:
+def test_a_program_comes_back_the_same_and_runs_the_same(
+    case: tuple[Program, Inputs], tmp_path_factory: Any
+) -> None:
     path = tmp_path_factory.mktemp("program") / "p.npz"
     save_program(case[0], path)
     back = load_program(path)
@@ -147,11 +151,23 @@ EDITS: list[tuple[str, Callable[[dict[str, Any], dict[str, Any]], Any], tuple[st
     ("a population less", lambda h, a: h["populations"].pop(), ("unknown population",)),
     ("a population of text", lambda h, a: h["populations"].append("x"), ("incomplete",)),
     ("a field too many", lambda h, a: h["populations"][0].update(colour="red"), ("incomplete", "colour")),
-    ("an unknown map", lambda h, a: h["synapses"][0]["map"].update(kind="attention"), ("incomplete", "attention")),
+    (
+        "an unknown map",
+        lambda h, a: h["synapses"][0]["map"].update(kind="attention"),
+        ("incomplete", "attention"),
+    ),
     ("an array less", lambda h, a: a.pop("weight/in-a"), ("incomplete", "weight/in-a")),
-    ("a weight of another shape", lambda h, a: a.update({"weight/in-a": np.ones((2, 2), np.int8)}), ("incomplete",)),
+    (
+        "a weight of another shape",
+        lambda h, a: a.update({"weight/in-a": np.ones((2, 2), np.int8)}),
+        ("incomplete",),
+    ),
     ("weights in floats", lambda h, a: a.update({"weight/in-a": np.ones((5, 6))}), ("in-a", "int8")),
-    ("a threshold in floats", lambda h, a: a.update({"population/a/threshold": np.ones(5)}), ("a", "float64")),
+    (
+        "a threshold in floats",
+        lambda h, a: a.update({"population/a/threshold": np.ones(5)}),
+        ("a", "float64"),
+    ),
     ("a decay of text", lambda h, a: h["populations"][0].update(current_decay="fast"), ("incomplete",)),
     ("a delay that does not fit", lambda h, a: h["synapses"][2].update(delay=5), ("in-b", "balance")),
 ]

@@ -53,7 +53,9 @@ def refused(path: Path, *words: str, module: nn.Module | None = None) -> None:
     with pytest.raises(CheckpointError) as caught:
         load_weights(target, path)
     assert all(word in str(caught.value) for word in (str(path), *words)), str(caught.value)
-    assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items()), "a refused file changed the network"
+    assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items()), (
+        "a refused file changed the network"
+    )
 
 
 def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -63,7 +65,10 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
         refused(tmp_path / "cut.safetensors", "not a readable safetensors file")
 
 
-@pytest.mark.parametrize("content", [b"", b"weights", b"\x80\x04}q\x00.", b"PK\x03\x04", b"\x08" + bytes(7) + b'{"a": 1}', bytes(64)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"weights", b"\x80\x04}q\x00.", b"PK\x03\x04", b"\x08" + bytes(7) + b'{"a": 1}', bytes(64)],
+)
 def test_what_is_no_weights_file_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(content)
     refused(tmp_path / "w.safetensors")
@@ -80,21 +85,41 @@ def test_torchs_own_pickle_is_not_loaded(tmp_path: Path) -> None:
 
 
 BAD: list[tuple[str, Callable[[Path], Any], tuple[str, ...]]] = [
-    ("another network", lambda p: save_tensors(p, nn.Linear(2, 3).state_dict(), {}), ("another network", "0.bias", "weight")),
+    (
+        "another network",
+        lambda p: save_tensors(p, nn.Linear(2, 3).state_dict(), {}),
+        ("another network", "0.bias", "weight"),
+    ),
     ("a tensor too many", lambda p: saved(p, extra=torch.ones(1)), ("another network", "extra")),
-    ("another width", lambda p: save_tensors(p, network(4).state_dict(), {}), ("0.bias", "(4,)", "(3,)", "size")),
-    ("a NaN", lambda p: saved(p, **{"0.weight": torch.full((3, 2, 3, 2), torch.nan)}), ("0.weight", "NaN", "diverged")),
-    ("an infinite mean", lambda p: saved(p, **{"1.running_mean": torch.full((3,), torch.inf)}), ("1.running_mean", "infinite")),
+    (
+        "another width",
+        lambda p: save_tensors(p, network(4).state_dict(), {}),
+        ("0.bias", "(4,)", "(3,)", "size"),
+    ),
+    (
+        "a NaN",
+        lambda p: saved(p, **{"0.weight": torch.full((3, 2, 3, 2), torch.nan)}),
+        ("0.weight", "NaN", "diverged"),
+    ),
+    (
+        "an infinite mean",
+        lambda p: saved(p, **{"1.running_mean": torch.full((3,), torch.inf)}),
+        ("1.running_mean", "infinite"),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("write", "words"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
-def test_weights_that_do_not_fit_are_refused(write: Callable[[Path], Any], words: tuple[str, ...], tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_refused(
+    write: Callable[[Path], Any], words: tuple[str, ...], tmp_path: Path
+) -> None:
     write(tmp_path / "w.safetensors")
     refused(tmp_path / "w.safetensors", *words)
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = saved(tmp_path / "w.safetensors").read_bytes()
 
     def fail(*args: Any) -> None:

@@ -14,7 +14,7 @@ SMALL = ESVAEConfig(image=(16, 8), in_channels=2, channels=(4, 6), latent=5, tim
 
 
 def network(config: ESVAEConfig = SMALL, seed: int = 0) -> ESVAE:
-    """A network whose currents are large and whose normalisations have seen images, so that every layer fires."""
+    """A network with large currents and normalisations that have seen images, so that every layer fires."""
     torch.manual_seed(seed)
     model = ESVAE(config).train()
     for module in model.modules():
@@ -42,7 +42,9 @@ def test_parameter_counts_are_the_published_ones() -> None:
     paper = ESVAE(SIZES["paper"])
     assert parameters(paper) == 855_905
     assert sum(parameters(block) for _, block in paper.blocks(paper.encoder_names)) == 421_664
-    assert sum(parameters(b) for _, b in paper.blocks(paper.decoder_names)) + parameters(paper.head) == 433_185
+    assert (
+        sum(parameters(b) for _, b in paper.blocks(paper.decoder_names)) + parameters(paper.head) == 433_185
+    )
     assert parameters(paper.prior) == 1_056
 
 
@@ -82,7 +84,9 @@ def test_images_that_are_not_square_come_back_in_their_shape() -> None:
 
 @pytest.mark.parametrize("image", [(16, 6), (18, 8), (2, 16), (0, 16)])
 def test_sides_that_do_not_halve_are_refused_with_the_number_that_would(image: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"{image[0]}x{image[1]}: 2 stride-2 stages need each side to be a multiple of 4"):
+    with pytest.raises(
+        ValueError, match=f"{image[0]}x{image[1]}: 2 stride-2 stages need each side to be a multiple of 4"
+    ):
         ESVAEConfig(image=image, channels=(4, 6))
 
 
@@ -148,7 +152,7 @@ def test_the_prior_learns_ten_times_faster_and_nothing_is_left_out_or_doubled() 
     assert [group["lr"] for group in groups] == [1e-3, pytest.approx(1e-2)]
     ours = [id(p) for group in groups for p in group["params"]]  # type: ignore[attr-defined]
     assert sorted(ours) == sorted(id(p) for p in model.parameters())
-    assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.prior.parameters()}  # type: ignore[attr-defined]
+    assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.prior.parameters()}
 
 
 def test_training_and_generation_draw_their_rates_from_one_prior() -> None:
@@ -175,7 +179,9 @@ def test_the_ann_twin_has_the_same_topology() -> None:
         assert twin(images(3)).shape == (3, 2, 16, 8)
         assert twin.features(images(3)).shape == (3, 5)
         convolutions = [m for m in twin.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
-        assert len(convolutions) == len([m for m in ESVAE(SMALL).modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)])
+        assert len(convolutions) == len(
+            [m for m in ESVAE(SMALL).modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+        )
     assert ANNVAE(SMALL).generate(4).shape == (4, 2, 16, 8)
     shared = parameters(Autoencoder(SMALL)) + parameters(ESVAE(SMALL).prior)
     norm = 2 * SMALL.latent  # the spiking latent is normalised, the twin's is Gaussian

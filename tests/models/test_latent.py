@@ -13,7 +13,10 @@ from spikewright.models.latent import PoissonLatent, RatePrior, SpikeRelay, _Ber
 
 
 def test_a_spike_is_drawn_where_the_noise_is_below_the_rate() -> None:
-    rates, noise = torch.tensor([[[0.0, 0.25, 0.5, 1.0]]]), torch.tensor([0.0, 0.25, 0.499, 0.999]).view(4, 1, 1)
+    rates, noise = (
+        torch.tensor([[[0.0, 0.25, 0.5, 1.0]]]),
+        torch.tensor([0.0, 0.25, 0.499, 0.999]).view(4, 1, 1),
+    )
     drawn = _Bernoulli.apply(rates, noise.expand(4, 1, 4))
     assert drawn[:, 0].T.tolist() == [[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 0], [1, 1, 1, 1]]
 
@@ -79,7 +82,9 @@ def brute_force(x: list[list[float]], y: list[list[float]], unbiased: bool) -> f
         return sum((i - j) ** 2 for i, j in zip(a, b, strict=True))
 
     size = len(joined)
-    mean = sum(distance(a, b) for i, a in enumerate(joined) for j, b in enumerate(joined) if i != j) / (size * (size - 1))
+    mean = sum(distance(a, b) for i, a in enumerate(joined) for j, b in enumerate(joined) if i != j) / (
+        size * (size - 1)
+    )
 
     def kernel(a: list[float], b: list[float]) -> float:
         return sum(exp(-distance(a, b) / (mean * factor)) for factor in (0.25, 0.5, 1, 2, 4))

@@ -34,7 +34,9 @@ def fresh(kind: type[nn.Module] = ESVAE) -> Any:
     return kind(CONFIG)
 
 
-def run(folder: Path, network: Any = None, recipe: TrainRecipe = RECIPE, seed: int = 3, **settings: Any) -> tuple[Any, Any]:
+def run(
+    folder: Path, network: Any = None, recipe: TrainRecipe = RECIPE, seed: int = 3, **settings: Any
+) -> tuple[Any, Any]:
     network = network or fresh()
     options: dict[str, Any] = {"accelerator": "cpu", "checkpoint_every": 2, **settings}
     return network, train(network, images(), recipe, folder=folder, seed=seed, **options)
@@ -66,7 +68,9 @@ def test_training_learns_and_leaves_the_network_ready(whole: tuple[Any, Any, Pat
     assert {p.name.split(".")[0] for p in folder.iterdir()} == {"checkpoint", "metrics", "events"}
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(whole: tuple[Any, Any, Path], tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    whole: tuple[Any, Any, Path], tmp_path: Path
+) -> None:
     assert same_weights(whole[0], run(tmp_path / "a")[0])
     assert not same_weights(whole[0], run(tmp_path / "b", seed=4)[0])
 
@@ -197,7 +201,9 @@ def test_without_resume_training_starts_anew(whole: tuple[Any, Any, Path], tmp_p
         ({"network": Autoencoder(CONFIG)}, "does not fit this network"),
     ],
 )
-def test_a_checkpoint_of_something_else_is_refused_and_kept(changes: dict[str, Any], word: str, tmp_path: Path) -> None:
+def test_a_checkpoint_of_something_else_is_refused_and_kept(
+    changes: dict[str, Any], word: str, tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path, report=stop_at(2, KeyboardInterrupt()))
     before = (tmp_path / "checkpoint.safetensors").read_bytes()
@@ -223,7 +229,9 @@ def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lr", [1e20, 1e30])
-def test_a_diverging_run_names_the_learning_rate_and_saves_no_weights_of_it(lr: float, tmp_path: Path) -> None:
+def test_a_diverging_run_names_the_learning_rate_and_saves_no_weights_of_it(
+    lr: float, tmp_path: Path
+) -> None:
     recipe = TrainRecipe(epochs=3, batch=20, lr=lr, schedule="constant")
     with pytest.raises(FloatingPointError) as caught:
         run(tmp_path, fresh(Autoencoder), recipe, checkpoint_every=1)
@@ -243,7 +251,9 @@ def test_the_ann_networks_train_and_resume_too(kind: type[nn.Module], tmp_path: 
     assert same_weights(straight, resumed)
 
 
-@pytest.mark.parametrize(("schedule", "last"), [("constant", 5e-3), ("cosine", 5e-3 * 0.5 * (1 + -0.9396926))])
+@pytest.mark.parametrize(
+    ("schedule", "last"), [("constant", 5e-3), ("cosine", 5e-3 * 0.5 * (1 + -0.9396926))]
+)
 def test_the_learning_rate_follows_its_schedule(
     schedule: str, last: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
