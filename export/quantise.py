@@ -130,7 +130,7 @@ def _population(
     top = (1 << (bits - 1)) - 1
     rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in groups}
     corrected, cap = bias, np.full(units, np.inf)
-    for _ in range(CORRECTION_ROUNDS):
+    for attempt in range(CORRECTION_ROUNDS):
         cap = np.minimum(cap, _caps(node, theta, groups, corrected, units, timesteps))
         exponent, scale = _scales(name, node, theta, groups, rates, cap, top, units)
         quantised, shift = _round(groups, rates, scale, exponent, top, units, node.shape)
@@ -142,7 +142,8 @@ def _population(
         )
         if (scale <= fits * (1 + 1e-9)).all():
             break
-        cap = np.minimum(cap, fits)
+        # A step too small to turn any rounding would change nothing, so steps grow.
+        cap = np.minimum(cap, np.where(fits < scale, fits * (1 - 0.01 * attempt), cap))
     else:
         raise ExportError(
             f"{name}: rounded to {bits} bits its bias or membrane leaves the chip's range at every scale; use more bits"

@@ -21,7 +21,7 @@ from spikewright.export.quantise import Calibration, decay_register, quantise
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Inputs
-from tests.export.graphs import calibrated, chain, float_graphs
+from tests.export.graphs import BETAS, calibrated, chain, float_graphs
 
 Case = tuple[Graph, NDArray[np.float32]]
 random_graphs = settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
@@ -167,6 +167,28 @@ def test_a_wide_layer_of_all_ones_neither_wraps_nor_saturates(
         half_a_weight = weight_unit(program.synapses[0].exponent) / scale / 2
         off = np.abs(recording.readouts["n0"] / scale - sign * 2000 * gain)
         assert (off <= 2000 * gain * half_a_weight * 1.01).all()
+
+
+@random_graphs
+@given(
+    st.integers(0, 2**32 - 1), st.integers(2, 8), st.integers(1, 12), st.sampled_from(BETAS), st.integers(1, 400),
+    st.booleans(),
+)  # fmt: skip
+def test_a_scale_is_always_found_where_the_state_is_what_limits_it(
+    seed: int, bits: int, timesteps: int, beta: float, width: int, equal: bool
+) -> None:
+    """Few bits, wide layers, no threshold to snap to: whether weights round up depends on the scale itself."""
+    rng = np.random.default_rng(seed)
+    graph = chain(rng, [width, 3], beta=beta, timesteps=timesteps, readout=True)
+    if equal:
+        node = graph.nodes["fc0"]
+        assert isinstance(node, Synapses)
+        graph = graph.with_node(
+            "fc0", replace(node, map=replace(node.map, weight=np.ones((3, width), np.float32)))
+        )
+    integer = quantise(graph, Calibration({"input": rng.random(width)}, {}), bits=bits)
+    ((_, node, groups),) = populations(integer)
+    assert max(worst_states(node, groups, timesteps)) < 1 << 23
 
 
 def test_all_ones_through_a_whole_network_keep_every_state_in_range() -> None:

@@ -79,6 +79,11 @@ def test_settings_of_layers_are_taken_over_exactly() -> None:
     assert any(isinstance(node, HostFunction) and node.kind == "tanh" for node in graph.nodes.values())
 
 
+def test_a_sample_of_one_step_is_enough() -> None:
+    module = nn.Sequential(nn.Linear(6, 5), leaky())
+    assert trace(module, torch.zeros(6), timesteps=1, coding="spikes").settings.timesteps == 1
+
+
 def test_a_normalisation_without_weights_of_its_own_folds_too() -> None:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Linear(12, 5), nn.BatchNorm1d(5, affine=False), leaky(0.5, 0.3))
@@ -153,6 +158,20 @@ def test_a_read_out_is_the_neuron_whose_membrane_goes_on() -> None:
 
     graph = to_float(traced(Written(step, fc=nn.Linear(6, 5), read=readout(0.7)), 6))
     assert graph.nodes["read"] == LI((5,), graph.nodes["read"].beta)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("settings", [{"output": True}, {"init_hidden": False}])
+def test_a_neuron_that_never_resets_and_hands_out_both_at_the_end_is_a_read_out(
+    settings: dict[str, bool],
+) -> None:
+    neuron = snn.Leaky(**{"beta": 0.7, "reset_mechanism": "none", "init_hidden": True, **settings})
+    graph = to_float(traced(nn.Sequential(nn.Linear(6, 5), neuron), 6))
+    assert isinstance(graph.nodes["1"], LI)
+
+
+def test_equal_betas_are_one_beta() -> None:
+    neuron = leaky(torch.full((5,), 0.75))
+    assert traced(nn.Sequential(nn.Linear(6, 5), neuron), 6).nodes["1"].beta == 0.75
 
 
 @pytest.mark.parametrize("taken", ["input", "output", "add"])

@@ -46,6 +46,7 @@ NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
     (lambda: leaky(graded_spikes_factor=torch.linspace(1, 2, 5)), ("graded_spikes_factor", "1 to 2")),
     (lambda: leaky(inhibition=True), ("inhibition", "only False")),
     (lambda: leaky(state_quant=lambda mem: mem), ("state_quant", "only False")),
+    (lambda: leaky(torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0])), ("beta", "one decay register")),
     (lambda: leaky(torch.linspace(0.1, 0.9, 5)), ("beta", "one decay register")),  # type: ignore[arg-type]
     (lambda: leaky(threshold=torch.ones(2, 1)), ("2 thresholds for 5 neurons", "one a neuron")),
     (lambda: leaky(threshold=torch.tensor([1.0, 1, 0, 1, 1])), ("threshold", "not above zero")),
