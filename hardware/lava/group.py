@@ -68,12 +68,17 @@ class Group:
     def __exit__(self, *_: object) -> None:
         try:
             self._signal(signal.SIGTERM)
-            deadline = time.monotonic() + GRACE
-            while members(self.pid) and time.monotonic() < deadline:
-                time.sleep(POLL)
+            self._settle()
         finally:  # a second interrupt must not spare the group
             self._signal(signal.SIGKILL)
+            self._settle()  # a killed process takes a moment to die
             self._process.wait()
+
+    def _settle(self) -> None:
+        """Wait a while for every process of the group to be gone."""
+        deadline = time.monotonic() + GRACE
+        while members(self.pid) and time.monotonic() < deadline:
+            time.sleep(POLL)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # nothing but zombies left

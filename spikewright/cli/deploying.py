@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from ..benchmarks.report.terminal import print_summary
-from ..benchmarks.report.write import read_report
-from ..deployment import export_recipe, report_recipe
-from ..lowering import load
-from ..training import ensure_weights
-from ..verification import Verification, load_verification
-from ..verification import verify as run_checks
-from ..workspace import Workspace
 from .main import FAILED, MISSING, app
 from .options import (
     BitsOption,
@@ -32,6 +24,10 @@ from .options import (
     steps_to_stderr,
     workspace,
 )
+
+if TYPE_CHECKING:
+    from ..verification import Verification
+    from ..workspace import Workspace
 
 RequireLava = Annotated[bool, typer.Option("--require-lava", help="Exit with 3 when Lava could not run.")]
 
@@ -51,6 +47,10 @@ def deploy(
     require_lava: RequireLava = False,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
+    from ..deployment import export_recipe, report_recipe
+    from ..training import ensure_weights
+    from ..verification import verify as run_checks
+
     place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
     progress = steps_to_stderr()
     ensure_weights(place, progress)
@@ -74,6 +74,9 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Export a trained network: float NIR, integer NIR, timed program."""
+    from ..deployment import export_recipe
+    from ..training import ensure_weights
+
     place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
     progress = steps_to_stderr()
     ensure_weights(place, progress)
@@ -94,6 +97,10 @@ def verify(
     require_lava: RequireLava = False,
 ) -> None:
     """Check an export: norse, the reference interpreter and Lava, spike for spike. Exits with 1 if one disagrees."""
+    from ..lowering import load
+    from ..verification import verify as run_checks
+    from ..workspace import Workspace
+
     place = Workspace.open(folder)
     found = run_checks(place, load(folder), steps_to_stderr(), use_lava=not no_lava)
     if json:
@@ -106,6 +113,12 @@ def verify(
 @app.command()
 def report(folder: FolderArgument, json: JsonOption = False) -> None:
     """Count, price and measure a verified export, and write report.json, .md and .html with pictures."""
+    from ..deployment import report_recipe
+    from ..lowering import load
+    from ..verification import load_verification
+    from ..verification import verify as run_checks
+    from ..workspace import Workspace
+
     place = Workspace.open(folder)
     progress = steps_to_stderr()
     lowered = load(folder)
@@ -115,6 +128,9 @@ def report(folder: FolderArgument, json: JsonOption = False) -> None:
 
 
 def _show_report(place: Workspace, json: bool) -> None:
+    from ..benchmarks.report.terminal import print_summary
+    from ..benchmarks.report.write import read_report
+
     if json:
         typer.echo(place.report.read_text(encoding="utf-8"))
     else:

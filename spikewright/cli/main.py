@@ -15,6 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 
 FAILED, BAD_INPUT, MISSING, INTERRUPTED = 1, 2, 3, 130
+_ROOM, _PLACE = "free some space", "choose another folder with --out"
+_DISK = {
+    errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM,
+    errno.EACCES: _PLACE, errno.EROFS: _PLACE, errno.EISDIR: _PLACE, errno.ENOTDIR: _PLACE,
+}  # fmt: skip
 
 app = typer.Typer(
     name="spikewright",
@@ -30,8 +35,6 @@ def main() -> None:
     """Run the command line; every error a user can cause ends in one line and an exit code."""
     # snnTorch and torch warn about their own internals; a user can do nothing about those.
     warnings.filterwarnings("ignore", module=r"(snntorch|torch|lightning_fabric|nir|nirtorch|norse)(\..*)?")
-    from ..errors import USER_ERRORS
-    from ..models.train import Interrupted
     from . import deploying, inspecting, simulating, surroundings, training  # noqa: F401 - they register commands
 
     stderr = Console(stderr=True)
@@ -40,44 +43,42 @@ def main() -> None:
         if code == INTERRUPTED:
             _complain(stderr, "stopped; nothing half-written is left")
         sys.exit(code)
-    except Interrupted as stop:
-        _complain(stderr, str(stop))
-        sys.exit(INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         _complain(stderr, "stopped; nothing half-written is left")
         sys.exit(INTERRUPTED)
-    except USER_ERRORS as error:
-        _complain(stderr, str(error))
-        sys.exit(BAD_INPUT)
-    except OSError as error:
-        if error.errno == errno.EPIPE:
-            os._exit(0)  # the reader of a pipe has gone
-        if error.errno not in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EACCES,
-            errno.EROFS,
-            errno.EISDIR,
-            errno.ENOTDIR,
-        ):
-            raise
-        remedy = (
-            "free some space"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "choose another folder with --out"
-        )
-        _complain(
-            stderr,
-            f"{error.filename or 'writing'}: {os.strerror(error.errno)}; {remedy} and run the command again",
-        )
-        sys.exit(BAD_INPUT)
     except Exception as error:
-        from click.exceptions import ClickException
-
-        if not isinstance(error, ClickException):
+        code = _explain(stderr, error)
+        if code is None:
             raise
-        error.show()
-        sys.exit(BAD_INPUT)
+        sys.exit(code)
+
+
+def _explain(stderr: Console, error: Exception) -> int | None:
+    """Say what a user did wrong and return the exit code; None for a defect of ours."""
+    show = getattr(error, "show", None)
+    if callable(show) and hasattr(
+        error, "format_message"
+    ):  # a usage error, typer's own or click's by version
+        show()
+        return BAD_INPUT
+    if isinstance(error, OSError) and error.errno == errno.EPIPE:
+        os._exit(0)  # the reader of a pipe has gone
+    if isinstance(error, OSError) and error.errno in _DISK:
+        place = error.filename or "writing"
+        _complain(
+            stderr, f"{place}: {os.strerror(error.errno)}; {_DISK[error.errno]} and run the command again"
+        )
+        return BAD_INPUT
+    from ..errors import USER_ERRORS  # loads torch and more: only when something went wrong
+    from ..models.train import Interrupted
+
+    if isinstance(error, Interrupted):
+        _complain(stderr, str(error))
+        return INTERRUPTED
+    if isinstance(error, USER_ERRORS):
+        _complain(stderr, str(error))
+        return BAD_INPUT
+    return None
 
 
 def _complain(console: Console, text: str) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ..progress import Steps
-from ..recipe import load_recipe
-from ..workspace import Workspace
+
+if TYPE_CHECKING:  # commands load torch and the rest when they run, so that --help answers at once
+    from ..workspace import Workspace
 
 RecipeArgument = Annotated[
     str | None,
@@ -54,6 +55,9 @@ def workspace(
     chip: str | None = None,
 ) -> Workspace:
     """The workspace that a command's options describe."""
+    from ..recipe import load_recipe
+    from ..workspace import Workspace
+
     overrides = {"quantise.bits": bits, "model.timesteps": steps, "seed": seed, "deploy.chip": chip}
     loaded = load_recipe(recipe or f"{model}-{dataset}", overrides)
     return Workspace(loaded, out or Path("build") / loaded.name)

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..hardware.lava import available as lava_available
 from .main import MISSING, app
 from .options import JsonOption, print_json
 
@@ -44,6 +43,8 @@ OPTIONAL = {
 
 def components() -> list[Component]:
     """Everything looked for, found or not."""
+    from ..hardware.lava import available as lava_available
+
     found = [Component("python", platform.python_version(), True, "3.11 to 3.13", "")]
     if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         found = [Component("python", "", True, "3.11 to 3.13", "install Python 3.11, 3.12 or 3.13")]

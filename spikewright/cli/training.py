@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..training import ensure_weights
 from .main import app
 from .options import (
     DatasetOption,
@@ -41,6 +40,8 @@ def train(
     Killed midway, the same command continues to the same weights. Checkpoints, metrics.csv and TensorBoard events are
     in the build folder under train/.
     """
+    from ..training import ensure_weights
+
     place = workspace(recipe, model, dataset, out, steps=steps)
     progress = steps_to_stderr()
     number = int(devices) if devices.isdigit() else devices

@@ -164,3 +164,9 @@ def test_square_brackets_of_a_message_survive(tmp_path: Path) -> None:
     assert "spikewright[fidelity]" in "".join(spikewright("doctor", cwd=tmp_path).stdout.split())
     (tmp_path / "a[b].toml").write_text("[data")
     assert "a[b].toml" in complaint("deploy", "a[b].toml", cwd=tmp_path)
+
+
+def test_an_option_that_does_not_exist(tmp_path: Path) -> None:
+    assert "--bit" in complaint("deploy", "--bit", "4", cwd=tmp_path)
+    assert "emulater" in complaint("simulate", ".", "--backend", "emulater", cwd=tmp_path)
+    assert "'file'" in complaint("inspect", cwd=tmp_path)

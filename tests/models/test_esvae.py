@@ -195,4 +195,4 @@ def test_the_twins_divergence_is_that_of_a_gaussian() -> None:
     nn.init.zeros_(twin.log_variance.weight)
     nn.init.constant_(twin.log_variance.bias, np.log(4.0))
     _, divergence = twin.sample_posterior(images(3))
-    assert float(divergence) == pytest.approx(5 * 0.5 * (4 + 0.25 - 1 - np.log(4)), rel=1e-5)
+    assert divergence.item() == pytest.approx(5 * 0.5 * (4 + 0.25 - 1 - np.log(4)), rel=1e-5)
