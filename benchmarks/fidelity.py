@@ -47,8 +47,9 @@ def fidelity(generated: NDArray[np.float32], real: NDArray[np.float32]) -> Fidel
     """
     weights = Path(torch.hub.get_dir()) / "checkpoints" / WEIGHTS
     if not weights.exists():
+        place = str(weights).replace(str(Path.home()), "~")
         return FidelityResult(
-            False, f"The Inception weights are not at {weights}; {INSTALL} and place {WEIGHTS} there"
+            False, f"The Inception weights are not at {place}; {INSTALL} and place {WEIGHTS} there"
         )
     try:
         from torch_fidelity import calculate_metrics
