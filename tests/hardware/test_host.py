@@ -207,6 +207,24 @@ def test_draws_of_other_seeds_streams_and_samples_differ() -> None:
     assert ((rows >= 0) & (rows < 1)).all()
 
 
+def test_draws_are_philox_keyed_by_seed_and_counted_by_stream_and_sample() -> None:
+    """What anybody can draw again, in any language: part of the contract between backends."""
+
+    def plain(stream: int, sample: int) -> np.random.Generator:
+        return np.random.Generator(np.random.Philox(key=11, counter=[0, 0, stream, sample]))
+
+    for sample in range(3):
+        assert (host.uniform(11, 1, 3, (2, 4))[sample] == plain(1, sample).random((2, 4))).all()
+        assert (host.normal(11, 0, 3, (4,))[sample] == plain(0, sample).standard_normal(4)).all()
+    rates = np.full((3, 4), 0.4)
+    assert (host.bernoulli(rates, 2, seed=11) == (host.uniform(11, 1, 3, (2, 4)) < 0.4)).all()
+    steps = [{"kind": "rate_prior", "node": "a", "arrays": ["bias", "weight"]}]
+    arrays = {"step0.weight": np.eye(4, dtype=np.float32), "step0.bias": np.zeros(4, np.float32)}
+    net = program(host={"steps": steps}, host_arrays=arrays)
+    drawn = 1 / (1 + np.exp(-host.normal(11, 0, 3, (4,))))
+    assert (host.prior_spikes(net, 3, seed=11) == host.bernoulli(drawn, STEPS, seed=11)).all()
+
+
 def test_spike_trains_follow_their_rates_and_begin_alike_however_long() -> None:
     rates = np.tile([[0.0, 0.1, 0.5, 1.0]], (40, 1))
     long = host.bernoulli(rates, 500, seed=3)

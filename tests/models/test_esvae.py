@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from spikewright.models.ann_vae import ANNVAE, Autoencoder
-from spikewright.models.esvae import BETA, ESVAE, MMD_WEIGHT, READOUT_BETA, SIZES, THRESHOLD, ESVAEConfig
+from spikewright.models.esvae import (
+    BETA,
+    ESVAE,
+    MMD_WEIGHT,
+    READOUT_BETA,
+    SIZES,
+    SURROGATE_WINDOW,
+    THRESHOLD,
+    ESVAEConfig,
+)
 
 SMALL = ESVAEConfig(image=(16, 8), in_channels=2, channels=(4, 6), latent=5, timesteps=6)
 
@@ -92,6 +101,7 @@ def test_sides_that_do_not_halve_are_refused_with_the_number_that_would(image: t
 
 def test_constants_are_the_published_ones() -> None:
     assert (BETA, THRESHOLD, READOUT_BETA, MMD_WEIGHT) == (0.25, 0.2, 0.8, 1e-3)
+    assert pytest.approx((-0.7, 0.3)) == SURROGATE_WINDOW  # |u| < 0.5 around zero, not around the threshold
     for name, block in ESVAE(SMALL).blocks([*ESVAE(SMALL).encoder_names, *ESVAE(SMALL).decoder_names]):
         assert float(block.neuron.beta) == 0.25, name
         assert float(block.neuron.threshold) == pytest.approx(0.2), name
@@ -196,3 +206,21 @@ def test_the_twins_divergence_is_that_of_a_gaussian() -> None:
     nn.init.constant_(twin.log_variance.bias, np.log(4.0))
     _, divergence = twin.sample_posterior(images(3))
     assert divergence.item() == pytest.approx(5 * 0.5 * (4 + 0.25 - 1 - np.log(4)), rel=1e-5)
+
+
+def test_the_twins_losses_add_up_and_its_latent_is_sampled() -> None:
+    twin = ANNVAE(SMALL).eval()
+    torch.manual_seed(3)
+    losses = twin.losses(images(6))
+    torch.manual_seed(3)
+    out, divergence = twin.sample_posterior(images(6))
+    assert torch.allclose(losses["mse"], (out.images - images(6)).square().mean())
+    assert torch.allclose(losses["total"], losses["mse"] + 1e-3 * divergence)
+    nn.init.zeros_(twin.log_variance.weight)
+    spread = []
+    for deviation in (1e-6, 1.0):
+        nn.init.constant_(twin.log_variance.bias, 2 * np.log(deviation))
+        spread.append(
+            float((twin.sample_posterior(images(6))[0].images - twin(images(6))).detach().abs().max())
+        )
+    assert spread[0] < 1e-4 < spread[1]

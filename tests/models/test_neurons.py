@@ -133,6 +133,10 @@ def test_the_surrogate_window_is_open_at_both_ends(x: float, passes: int) -> Non
     assert at.grad.item() == passes
 
 
+def test_the_surrogate_fires_above_the_threshold_and_not_at_it() -> None:
+    assert RectangularSurrogate.apply(torch.tensor([-1e-6, 0.0, 1e-6]), *WINDOW).tolist() == [0, 0, 1]
+
+
 def test_stepping_uses_the_same_window() -> None:
     x = torch.linspace(-1, 1, 40, dtype=torch.float64).requires_grad_()
     Leaky(0.25, 0.2, WINDOW)(x[None]).sum().backward()

@@ -68,6 +68,37 @@ def test_training_learns_and_leaves_the_network_ready(whole: tuple[Any, Any, Pat
     assert {p.name.split(".")[0] for p in folder.iterdir()} == {"checkpoint", "metrics", "events"}
 
 
+class Watching(ESVAE):
+    """Keeps the batches that it is trained on."""
+
+    def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
+        self.__dict__.setdefault("seen", []).append(images)
+        return super().losses(images, rate_penalty)
+
+
+def test_an_epoch_sees_each_image_at_most_once_in_an_order_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    network, _ = run(tmp_path, Watching(CONFIG))
+    index = {image.numpy().tobytes(): i for i, image in enumerate(images())}
+    batches = [[index[image.numpy().tobytes()] for image in batch] for batch in network.seen]
+    epochs = [[i for batch in batches[first : first + 3] for i in batch] for first in (0, 3, 6)]
+    assert [len(batch) for batch in batches] == [20] * STEPS
+    assert all(len(set(epoch)) == 60 for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert set(epochs[0]) != set(epochs[1])  # the four left over are others each time
+
+
+def test_rows_are_the_means_of_the_steps(tmp_path: Path) -> None:
+    steps: list[Progress] = []
+    _, rows = run(tmp_path, report=steps.append)
+    for epoch, row in enumerate(rows):
+        own = [p.losses for p in steps if p.epoch == epoch + 1]
+        assert len(own) == 3
+        assert row == {"epoch": epoch + 1, "step": 3 * epoch + 3} | {
+            name: pytest.approx(sum(losses[name] for losses in own) / 3) for name in own[0]
+        }
+
+
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     whole: tuple[Any, Any, Path], tmp_path: Path
 ) -> None:
