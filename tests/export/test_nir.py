@@ -21,7 +21,7 @@ from spikewright.export import nir_extension, nir_write
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.formats import ALIGNMENT_SHIFT, bias_value, weight_unit
-from spikewright.export.graph import LIF, Graph, HostStep, IntegerNeuron, Synapses
+from spikewright.export.graph import LI, LIF, Graph, HostStep, IntegerNeuron, Synapses
 from spikewright.export.linear import ConvTranspose2d, expand_channels
 from spikewright.export.nir_build import build
 from spikewright.export.nir_read import read_graph
@@ -95,6 +95,8 @@ def test_the_fields_of_an_integer_file_are_the_chips_numbers(case: Case) -> None
         assert isinstance(node, IntegerNeuron)
         if not node.readout:
             assert (fields[name].v_threshold.ravel() == node.threshold << ALIGNMENT_SHIFT).all()
+        unit = node.scale if node.static else _unit(integer, name)
+        assert np.allclose(per_step(fields[name], integer.settings.dt), unit, rtol=1e-12)
         if node.static:
             continue
         bias = np.zeros(node.scale.size)
@@ -107,6 +109,54 @@ def test_the_fields_of_an_integer_file_are_the_chips_numbers(case: Case) -> None
             assert synapses.exponent is not None
             bias = bias + expand_channels(own, node.shape) * weight_unit(synapses.exponent)
         assert (bias == bias_value(node.bias_mantissa, node.bias_exponent)).all()
+
+
+def _unit(graph: Graph, name: str) -> float:
+    exponents = {graph.nodes[s].exponent for s in graph.sources(name)}
+    assert len(exponents) == 1
+    return weight_unit(exponents.pop())
+
+
+def per_step(node: Any, dt: float) -> NDArray[Any]:
+    """What a current of one adds to the membrane in a step of forward Euler."""
+    return node.r.ravel() * dt / (node.tau.ravel() if hasattr(node, "tau") else 1)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(case=float_graphs())
+def test_forward_euler_of_a_float_file_is_the_source_up_to_one_factor(case: Case) -> None:
+    """v' = beta v + I with threshold theta, or all of it times 1 - beta: the same spikes."""
+    graph = case[0]
+    fields = build(graph).nodes
+    for name in graph.select(LIF, LI):
+        node = graph.nodes[name]
+        keep = 1 - graph.settings.dt / fields[name].tau if hasattr(fields[name], "tau") else 1.0
+        assert np.allclose(keep, node.beta, atol=1e-12)
+        gain = per_step(fields[name], graph.settings.dt)
+        assert np.allclose(gain, 1 if isinstance(node, LI) else (1 - node.beta or 1))
+        if isinstance(node, LIF):
+            assert np.allclose(
+                fields[name].v_threshold.ravel(), node.threshold.astype(np.float64) * gain, rtol=1e-12
+            )
+            assert not fields[name].v_reset.any()
+
+
+def test_differences_are_named() -> None:
+    graph = lowered("generator").with_host_step(HostStep("rate_prior", "seed", {"weight": np.zeros(2)}))
+    fewer = {name: node for name, node in graph.nodes.items() if name != "up"}
+    changed = {
+        "up": replace(graph, nodes=fewer),
+        "edges": replace(graph, edges=graph.edges[1:]),
+        "settings": replace(graph, settings=replace(graph.settings, timesteps=9)),
+        "host steps": replace(graph, host_steps=graph.host_steps[:1]),
+    }
+    for name, other in changed.items():
+        assert differences(graph, other) == differences(other, graph) == [name]
+    assert differences(graph, replace(graph, name="another")) == ["settings"]
+    for array in (np.ones(2), np.zeros(3)):
+        step = HostStep("rate_prior", "seed", {"weight": array})
+        assert differences(graph, replace(graph, host_steps=(graph.host_steps[0], step))) == ["host steps"]
+    assert differences(graph, graph) == []
 
 
 def test_some_transposed_convolutions_may_be_matrices_and_others_kernels(tmp_path: Path) -> None:
