@@ -6,7 +6,7 @@ integer program with the float network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import ExportError
-from .graph import LI, LIF, Graph, Input, Synapses
+from .graph import LI, LIF, Graph, Input, Synapses, size
 from .levels import require
 
 
@@ -31,11 +31,15 @@ class FloatRun:
         Membrane at the last step, by read-out: (samples, neurons).
     static_peak : dict of str to float
         Largest magnitude of the static current of a population.
+    current_peak, membrane_peak : dict of str to ndarray of float64
+        Largest magnitude that each neuron's synaptic current and membrane (before a reset) reached, by population.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
     readouts: dict[str, NDArray[np.float32]]
-    static_peak: dict[str, float]
+    static_peak: dict[str, float] = field(default_factory=dict)
+    current_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    membrane_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
         """Mean spikes a step of each neuron, by population."""
@@ -68,46 +72,110 @@ def run_float(
     injected = injected or {}
     timesteps = graph.settings.timesteps
     values: dict[str, Tensor] = {name: torch.from_numpy(s).float() for name, s in injected.items()}
-    result = FloatRun(dict(injected.items()), {}, {})
+    result = FloatRun(dict(injected.items()), {})
+    needed = _needed(graph, set(injected))
     with torch.no_grad():
-        for name in _needed(graph, set(injected)):
-            node = graph.nodes[name]
-            if isinstance(node, Input):
-                values[name] = _enter(name, node, samples, timesteps)
-            elif isinstance(node, Synapses):
-                x = values[graph.sources(name)[0]]
-                y = node.map.forward(x.flatten(0, 1), torch.from_numpy(node.map.weight))
-                if node.bias is not None:
-                    y = y + torch.from_numpy(node.bias).repeat_interleave(
-                        prod(node.shape) // node.map.channels
-                    )
-                values[name] = y.unflatten(0, x.shape[:2])
-            elif isinstance(node, LIF | LI):
-                currents = [values.pop(s) for s in graph.sources(name)]
-                current = (
-                    torch.stack(list(torch.broadcast_tensors(*currents))).sum(0)
-                    if currents[1:]
-                    else currents[0]
-                )
-                if isinstance(node, LIF) and node.static:
-                    result.static_peak[name] = float(current.abs().max())
-                spikes, membrane = _neurons(node, current.expand(-1, timesteps, -1))
-                if isinstance(node, LIF):
-                    values[name] = spikes
-                    result.spikes[name] = spikes.to(torch.uint8).numpy()
-                else:
-                    result.readouts[name] = membrane.numpy()
+        for stage in graph.loops():
+            names = [name for name in stage if name in needed]
+            if len(names) > 1:
+                _loop(graph, names, values, result)
+                continue
+            for name in names:
+                node = graph.nodes[name]
+                if isinstance(node, Input):
+                    values[name] = _enter(name, node, samples, timesteps)
+                elif isinstance(node, Synapses):
+                    x = values[graph.sources(name)[0]]
+                    values[name] = _synapses(node, _late(x, node.lag))
+                elif isinstance(node, LIF | LI):
+                    currents = [values.pop(s) for s in graph.sources(name)]
+                    _population(name, node, currents, timesteps, values, result)
     return result
 
 
-def _needed(graph: Graph, injected: set[str]) -> list[str]:
-    """Nodes in order that something reads, once the injected populations are given."""
-    wanted: set[str] = set()
-    for name in reversed(graph.order()):
-        targets = graph.targets(name)
-        if name not in injected and (not targets or any(t in wanted for t in targets)):
-            wanted.add(name)
-    return [name for name in graph.order() if name in wanted]
+def _synapses(node: Synapses, x: Tensor) -> Tensor:
+    """Currents (samples, steps, outputs) of spikes (samples, steps, inputs)."""
+    y = node.map.forward(x.flatten(0, 1), torch.from_numpy(node.map.weight))
+    if node.bias is not None:
+        y = y + torch.from_numpy(node.bias).repeat_interleave(prod(node.shape) // len(node.bias))
+    return y.unflatten(0, x.shape[:2])
+
+
+def _late(x: Tensor, lag: int) -> Tensor:
+    """Spikes that arrive some steps late: nothing at first, and those of the last steps never."""
+    if not lag:
+        return x
+    return torch.cat([torch.zeros_like(x[:, :lag]), x[:, : max(0, x.shape[1] - lag)]], 1)
+
+
+def _population(
+    name: str,
+    node: LIF | LI,
+    currents: list[Tensor],
+    timesteps: int,
+    values: dict[str, Tensor],
+    result: FloatRun,
+) -> None:
+    """All steps of a population that is in no loop."""
+    current = torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
+    if isinstance(node, LIF) and node.static:
+        result.static_peak[name] = float(current.abs().max())
+    cells = Cells(node, len(current))
+    spikes = torch.empty(len(current), timesteps, size(node))
+    current = current.expand(-1, timesteps, -1)
+    for t in range(timesteps):
+        spikes[:, t] = cells.step(current[:, t])
+    _keep(name, cells, spikes, values, result)
+
+
+def _keep(name: str, cells: Cells, spikes: Tensor, values: dict[str, Tensor], result: FloatRun) -> None:
+    result.current_peak[name] = cells.current_peak.double().numpy()
+    result.membrane_peak[name] = cells.membrane_peak.double().numpy()
+    if isinstance(cells.node, LIF):
+        values[name] = spikes
+        result.spikes[name] = spikes.to(torch.uint8).numpy()
+    else:
+        result.readouts[name] = cells.membrane.numpy()
+
+
+def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: FloatRun) -> None:
+    """Populations that feed each other, step by step."""
+    inside = set(names)
+    outside = {s: values[s] for name in names for s in graph.sources(name) if s not in inside}
+    count = max(len(x) for x in outside.values())
+    timesteps = graph.settings.timesteps
+    cells = {n: Cells(node, count) for n in names if isinstance(node := graph.nodes[n], LIF | LI)}
+    spikes = {n: torch.zeros(count, timesteps, size(cell.node)) for n, cell in cells.items()}
+    known = {
+        n: _synapses(node, _late(outside[graph.sources(n)[0]], node.lag))
+        for n in names
+        if isinstance(node := graph.nodes[n], Synapses) and graph.sources(n)[0] in outside
+    }
+    for t in range(timesteps):
+        now: dict[str, Tensor] = {n: x[:, min(t, x.shape[1] - 1)] for n, x in (known | outside).items()}
+        for name in names:
+            node = graph.nodes[name]
+            if isinstance(node, Synapses) and name not in now:
+                source = spikes[graph.sources(name)[0]]
+                x = source[:, t - node.lag] if t >= node.lag else torch.zeros_like(source[:, 0])
+                now[name] = _synapses(node, x[:, None])[:, 0]
+            elif name in cells:
+                total = torch.stack([now[s] for s in graph.sources(name)]).sum(0)
+                spikes[name][:, t] = cells[name].step(total)
+    for name, cell in cells.items():
+        _keep(name, cell, spikes[name], values, result)
+
+
+def _needed(graph: Graph, injected: set[str]) -> set[str]:
+    """Nodes that something reads, once the injected populations are given."""
+    waiting = [name for name in graph.nodes if not graph.targets(name) and name not in injected]
+    wanted = set(waiting)
+    while waiting:
+        for source in graph.sources(waiting.pop()):
+            if source not in wanted and source not in injected:
+                wanted.add(source)
+                waiting.append(source)
+    return wanted
 
 
 def _enter(name: str, node: Input, samples: NDArray[np.float32] | None, timesteps: int) -> Tensor:
@@ -127,13 +195,36 @@ def _enter(name: str, node: Input, samples: NDArray[np.float32] | None, timestep
     return flat
 
 
-def _neurons(node: LIF | LI, current: Tensor) -> tuple[Tensor, Tensor]:
-    membrane, reset = torch.zeros_like(current[:, 0]), torch.zeros_like(current[:, 0])
-    beta = torch.tensor(node.beta, dtype=current.dtype)
-    threshold = torch.from_numpy(node.threshold) if isinstance(node, LIF) else torch.tensor(torch.inf)
-    spikes = torch.empty_like(current, memory_format=torch.contiguous_format)
-    for t in range(current.shape[1]):
-        membrane = (1 - reset) * membrane * beta + current[:, t]
-        reset = (membrane > threshold).to(current.dtype)
-        spikes[:, t] = reset
-    return spikes, membrane
+class Cells:
+    """A population for a batch of samples, from zero state.
+
+    Attributes
+    ----------
+    membrane : Tensor
+        After the last step, before a reset to zero takes effect: (samples, neurons).
+    current_peak, membrane_peak : Tensor
+        Largest magnitudes so far: (neurons,).
+    """
+
+    def __init__(self, node: LIF | LI, count: int) -> None:
+        self.node = node
+        self.current = self.membrane = self.reset = torch.zeros(count, size(node))
+        self.current_peak = self.membrane_peak = torch.zeros(size(node))
+        self.beta, self.alpha = torch.from_numpy(node.beta).float(), torch.from_numpy(node.alpha).float()
+        self.has_current = bool(node.alpha.any())
+        self.threshold = (
+            torch.from_numpy(node.threshold) if isinstance(node, LIF) else torch.tensor(torch.inf)
+        )
+
+    def step(self, arriving: Tensor) -> Tensor:
+        """Advance by one step and return the spikes."""
+        self.current = self.alpha * self.current + arriving if self.has_current else arriving
+        self.membrane = (1 - self.reset) * self.membrane * self.beta + self.current
+        spikes = (self.membrane > self.threshold).to(arriving.dtype)
+        self.current_peak = torch.maximum(self.current_peak, self.current.abs().amax(0))
+        self.membrane_peak = torch.maximum(self.membrane_peak, self.membrane.abs().amax(0))
+        if isinstance(self.node, LIF) and self.node.reset == "subtract":
+            self.membrane = self.membrane - spikes * self.threshold
+        else:
+            self.reset = spikes
+        return spikes

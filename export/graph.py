@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from .errors import ExportError
 from .formats import Ints
 from .linear import LinearMap, Shape
+from .order import strongly_connected
 
 FloatArray: TypeAlias = NDArray[np.float32]
+Floats: TypeAlias = NDArray[np.float64]
+Reset: TypeAlias = Literal["zero", "subtract"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,14 @@ class Input:
     Attributes
     ----------
     coding : str
-        ``direct``: the same real-valued sample at every step; ``spikes``: 0/1 at each step.
+        ``direct``: the same real-valued sample at every step; ``spikes``: whole numbers 0..peak at each step.
+    peak : int
+        Largest value of a spike: 1, or up to 255 for graded spikes.
     """
 
     shape: Shape
     coding: Literal["direct", "spikes"]
+    peak: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,14 +58,20 @@ class Synapses:
     map : LinearMap
         Connectivity and weights: float32, or int8 after quantisation.
     bias : ndarray or None
-        One value an output channel; None also after quantisation, when the bias is the neuron's.
+        One value an output channel, or one an output; None also after quantisation, when the bias is the neuron's.
     exponent : int or None
         Weight exponent after quantisation.
+    lag : int
+        Steps by which spikes arrive late: at least 1 somewhere in every loop, more where the network delays.
+    refines : str
+        Name of the synapses whose weights these carry on, 128 times finer; empty for synapses of their own.
     """
 
     map: LinearMap
     bias: FloatArray | None = None
     exponent: int | None = None
+    lag: int = 0
+    refines: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -94,6 +106,39 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class MaxPool:
+    """The largest of the spikes in each window, as ``torch.nn.MaxPool2d`` over (channels, height, width)."""
+
+    shape: Shape
+    input_shape: Shape
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Select:
+    """Values picked from the node before: permutation, slice, place in a concatenation, nearest upsampling.
+
+    Attributes
+    ----------
+    index : ndarray of int64
+        For each output the input that it takes, or -1 for zero; flat.
+    """
+
+    shape: Shape
+    index: Ints
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of the spikes of all nodes that feed it."""
+
+    shape: Shape
+
+
+@dataclass(frozen=True)
 class HostFunction:
     """An elementwise function or resampling that the host computes: ``tanh``, ``sigmoid``, ``resample``."""
 
@@ -101,30 +146,56 @@ class HostFunction:
     kind: str
 
 
+def _per_neuron(node: LIF | LI, *fields: str) -> None:
+    """Hold numbers as arrays of one value, or one a neuron."""
+    for name in fields:
+        value = np.asarray(getattr(node, name), np.float64).reshape(-1)
+        object.__setattr__(node, name, value)
+
+
 @dataclass(frozen=True, eq=False)
 class LIF:
-    """Leaky integrate-and-fire neurons: ``v = beta v + I``; a spike where ``v > threshold``, and then ``v = 0``.
+    """Leaky integrate-and-fire neurons: ``u = alpha u + I``, ``v = beta v + u``; a spike where ``v > threshold``.
 
     Attributes
     ----------
+    beta : ndarray of float64
+        What the membrane keeps of itself each step; one value, or one a neuron (a number will do to build it).
     threshold : ndarray of float32
         One value, or one a neuron.
     static : bool
         The current is the same at every step of a sample and the host computes it (set by a pass).
+    alpha : ndarray of float64
+        What the synaptic current keeps; 0 for neurons without a current of their own.
+    reset : str
+        What a spike does to the membrane: ``zero``, or ``subtract`` the threshold.
+    unit : ndarray of float64
+        This graph's membrane units per unit of the network it came from, where the two differ; one, or one a neuron.
     """
 
     shape: Shape
-    beta: float
+    beta: Floats
     threshold: FloatArray
     static: bool = False
+    alpha: Floats = field(default_factory=lambda: np.zeros(1))
+    reset: Reset = "zero"
+    unit: Floats = field(default_factory=lambda: np.ones(1))
+
+    def __post_init__(self) -> None:
+        _per_neuron(self, "beta", "alpha", "unit")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LI:
-    """Leaky integrators that never fire: ``v = beta v + I``; a read-out."""
+    """Leaky integrators that never fire: ``u = alpha u + I``, ``v = beta v + u``; a read-out."""
 
     shape: Shape
-    beta: float
+    beta: Floats
+    alpha: Floats = field(default_factory=lambda: np.zeros(1))
+    unit: Floats = field(default_factory=lambda: np.ones(1))
+
+    def __post_init__(self) -> None:
+        _per_neuron(self, "beta", "alpha", "unit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,30 +204,55 @@ class IntegerNeuron:
 
     Attributes
     ----------
-    current_decay, membrane_decay : int
-        Registers du and dv.
-    threshold, bias_mantissa, bias_exponent : ndarray of int64
-        One a neuron.
+    current_decay, membrane_decay, threshold, bias_mantissa, bias_exponent : ndarray of int64
+        Registers, one a neuron; a number stands for all.
     scale : ndarray of float64
-        Membrane units per float unit, one a neuron.
+        Membrane units per unit of the source network, one a neuron.
     static, readout : bool
         As before quantisation.
+    line : ndarray of int64
+        Bias that reaches the current and not the membrane, over an always-on line: integers in units of the synaptic
+        input (64 membrane units), one a neuron; empty for none.
     """
 
     shape: Shape
-    current_decay: int
-    membrane_decay: int
+    current_decay: Ints
+    membrane_decay: Ints
     threshold: Ints
     bias_mantissa: Ints
     bias_exponent: Ints
-    scale: NDArray[np.float64]
+    scale: Floats
     static: bool
     readout: bool
     origin: LIF | LI
+    line: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        for name in ("current_decay", "membrane_decay"):
+            register = np.asarray(getattr(self, name), np.int64)
+            if not register.ndim:
+                object.__setattr__(self, name, np.full(prod(self.shape), register, np.int64))
+
+    @property
+    def reset(self) -> Reset:
+        """What a spike does to the membrane."""
+        return self.origin.reset if isinstance(self.origin, LIF) else "zero"
 
 
 Node: TypeAlias = (
-    Input | Output | Synapses | BatchNorm | Reshape | Identity | HostFunction | LIF | LI | IntegerNeuron
+    Input
+    | Output
+    | Synapses
+    | BatchNorm
+    | Reshape
+    | Identity
+    | Select
+    | MaxPool
+    | Product
+    | HostFunction
+    | LIF
+    | LI
+    | IntegerNeuron
 )
 Neuron: TypeAlias = LIF | LI | IntegerNeuron
 
@@ -191,15 +287,12 @@ class Settings:
         Steps of a sample.
     dt : float
         Seconds a step, by which time constants are expressed in NIR.
-    reset : str
-        Reset of the firing neurons.
     weight_bits : int or None
         Set after quantisation.
     """
 
     timesteps: int
     dt: float = 1e-4
-    reset: Literal["zero"] = "zero"
     weight_bits: int | None = None
 
 
@@ -229,24 +322,49 @@ class Graph:
         """Nodes that ``name`` feeds."""
         return [b for a, b in self.edges if a == name]
 
-    def order(self) -> list[str]:
-        """Names in order of data flow.
+    def loops(self) -> list[list[str]]:
+        """Names in order of data flow, those that a loop joins together; within a loop, lagging synapses come first.
 
         Raises
         ------
         ExportError
-            The graph has a loop.
+            A loop in which nothing lags: its spikes would have to arrive before they are sent.
         """
-        sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(self.nodes, ()))
+        sources: dict[str, list[str]] = {name: [] for name in self.nodes}
         for a, b in self.edges:
-            sorter.add(b, a)
-        try:
-            return list(sorter.static_order())
-        except CycleError as error:
-            loop = " -> ".join(error.args[1])
-            raise ExportError(
-                f"{self.name}: the graph has a loop ({loop}); recurrent graphs are not lowered yet"
-            ) from None
+            if a in sources and b in sources:  # the level check reports the others
+                sources[b].append(a)
+        groups = strongly_connected(sources)
+        member = {name: index for index, group in enumerate(groups) for name in group}
+        stages = TopologicalSorter(
+            {i: {member[s] for name in group for s in sources[name]} - {i} for i, group in enumerate(groups)}
+        )
+        ordered = []
+        for index in stages.static_order():
+            group = groups[index]
+            inside = {name: [s for s in sources[name] if member[s] == index] for name in group}
+            inside = {
+                name: [] if getattr(self.nodes[name], "lag", 0) else feeds for name, feeds in inside.items()
+            }
+            try:
+                ordered.append(list(TopologicalSorter(inside).static_order()))
+            except CycleError as error:
+                loop = " -> ".join(error.args[1])
+                raise ExportError(
+                    f"{self.name}: the graph has a loop in which nothing lags ({loop}); "
+                    "feed back the spikes of the step before"
+                ) from None
+        return ordered
+
+    def order(self) -> list[str]:
+        """Names in order of data flow; see :meth:`loops`.
+
+        Raises
+        ------
+        ExportError
+            A loop in which nothing lags.
+        """
+        return [name for group in self.loops() for name in group]
 
     def with_node(self, name: str, node: Node) -> Graph:
         """The graph with one node replaced."""

@@ -22,9 +22,12 @@ from .graph import (
     Identity,
     Input,
     IntegerNeuron,
+    MaxPool,
     Node,
     Output,
+    Product,
     Reshape,
+    Select,
     Synapses,
     size,
 )
@@ -33,10 +36,12 @@ Level: TypeAlias = Literal["traced", "float", "integer"]
 
 #: Node types of each level.
 NODES: dict[Level, tuple[type, ...]] = {
-    "traced": (Input, Output, Synapses, BatchNorm, Reshape, Identity, HostFunction, LIF, LI),
+    "traced": (
+        Input, Output, Synapses, BatchNorm, Reshape, Identity, Select, MaxPool, Product, HostFunction, LIF, LI
+    ),
     "float": (Input, Output, Synapses, LIF, LI),
     "integer": (Input, Output, Synapses, IntegerNeuron),
-}
+}  # fmt: skip
 NEURONS = (LIF, LI, IntegerNeuron)
 
 
@@ -117,7 +122,9 @@ def _edges(graph: Graph) -> Iterator[Finding]:
         graph.order()
     except ExportError as error:
         detail = str(error).removeprefix(f"{graph.name}: ")
-        yield Finding("error", graph.name, "edges", detail, "unroll the recurrence")
+        yield Finding(
+            "error", graph.name, "edges", detail, "hand the spikes of the step before in as an argument"
+        )
 
 
 def _settings(graph: Graph, level: Level) -> Iterator[Finding]:
@@ -130,10 +137,10 @@ def _settings(graph: Graph, level: Level) -> Iterator[Finding]:
         yield wrong(f"timesteps is {settings.timesteps!r}", "a sample takes at least one step")
     if not (isinstance(settings.dt, float) and isfinite(settings.dt) and settings.dt > 0):
         yield wrong(f"dt is {settings.dt!r}", "state the seconds of a step")
-    if settings.reset != "zero":
-        yield wrong(f"reset is {settings.reset!r}", "the chip's neuron resets to zero: train with that")
-    if level == "integer" and settings.weight_bits not in range(2, formats.WEIGHT_BITS + 1):
-        yield wrong(f"weight_bits is {settings.weight_bits!r}", f"quantise to 2..{formats.WEIGHT_BITS} bits")
+    if level == "integer" and settings.weight_bits not in (*range(2, formats.WEIGHT_BITS + 1), 15):
+        yield wrong(
+            f"weight_bits is {settings.weight_bits!r}", f"quantise to 2..{formats.WEIGHT_BITS} or 15 bits"
+        )
     if level != "integer" and settings.weight_bits is not None:
         yield wrong(f"weight_bits is {settings.weight_bits!r}", f"a graph at the {level} level has none")
 
@@ -163,9 +170,9 @@ def _arrays(node: Node) -> dict[str, NDArray[Any]]:
     elif isinstance(node, BatchNorm):
         arrays = {"weight": node.weight, "bias": node.bias, "mean": node.mean, "variance": node.variance}
     elif isinstance(node, LIF):
-        arrays = {"threshold": node.threshold, "beta": node.beta}
+        arrays = {"threshold": node.threshold, "beta": node.beta, "alpha": node.alpha, "unit": node.unit}
     elif isinstance(node, LI):
-        arrays = {"beta": node.beta}
+        arrays = {"beta": node.beta, "alpha": node.alpha, "unit": node.unit}
     elif isinstance(node, IntegerNeuron):
         arrays = {"scale": node.scale, **_arrays(node.origin)}
     return {label: np.asarray(array) for label, array in arrays.items() if array is not None}
@@ -186,8 +193,23 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
         return Finding("error", name, "values", detail, remedy)
 
     neuron = node.origin if isinstance(node, IntegerNeuron) else node
-    if isinstance(neuron, LIF | LI) and not 0 <= neuron.beta <= 1:
-        yield wrong(f"beta is {neuron.beta}", "a membrane keeps between 0 and 1 of itself")
+    if isinstance(neuron, LIF | LI):
+        for label, values, low, high in (("beta", neuron.beta, 0, 1), ("alpha", neuron.alpha, 0, 1)):
+            outside = values[~((values >= low) & (values <= high))]
+            if outside.size:
+                yield wrong(f"{label} is {outside[0]}", "a state keeps between 0 and 1 of itself")
+        for label, values in (("beta", neuron.beta), ("alpha", neuron.alpha), ("unit", neuron.unit)):
+            if values.shape not in ((1,), (size(neuron),)):
+                detail = f"holds {label} of shape {values.shape} for {size(neuron)} neurons"
+                yield wrong(detail, "give one, or one a neuron")
+        if not (neuron.unit > 0).all():
+            yield wrong(f"unit is {neuron.unit.min()}", "a unit is a positive factor")
+    if isinstance(neuron, LIF) and neuron.reset not in ("zero", "subtract"):
+        yield wrong(f"reset is {neuron.reset!r}", "state 'zero' or 'subtract'")
+    if isinstance(node, Input) and not (isinstance(node.peak, int) and 1 <= node.peak <= 255):
+        yield wrong(f"peak is {node.peak!r}", "a spike carries 1..255")
+    if isinstance(node, Synapses) and not (isinstance(node.lag, int) and node.lag >= 0):
+        yield wrong(f"lag is {node.lag!r}", "spikes arrive a whole number of steps late")
     if isinstance(neuron, LIF):
         if neuron.threshold.shape not in ((1,), (size(neuron),)):
             detail = f"holds thresholds of shape {neuron.threshold.shape} for {size(neuron)} neurons"
@@ -196,10 +218,13 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
             yield wrong(f"threshold {neuron.threshold.min()} is not above zero", "train with a positive one")
     if isinstance(node, Input) and node.coding not in ("direct", "spikes"):
         yield wrong(f"coding is {node.coding!r}", "state 'direct' or 'spikes'")
-    if isinstance(node, Synapses) and node.bias is not None and node.bias.shape != (node.map.channels,):
-        yield wrong(
-            f"bias has shape {node.bias.shape} for {node.map.channels} channels", "give one a channel"
-        )
+    if (
+        isinstance(node, Synapses)
+        and node.bias is not None
+        and node.bias.shape not in ((node.map.channels,), (size(node),))
+    ):
+        detail = f"bias has shape {node.bias.shape} for {node.map.channels} channels"
+        yield wrong(detail, "give one a channel, or one an output")
     float_arrays = (
         (node.map.weight, node.bias) if isinstance(node, Synapses) and node.exponent is None else ()
     )
@@ -210,16 +235,18 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
 
 def _sizes(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
     for source in graph.sources(name):
-        wanted = prod(node.map.input_shape) if isinstance(node, Synapses) else size(node)
         given = size(graph.nodes[source])
-        if wanted != given:
-            yield Finding(
-                "error",
-                name,
-                "size",
-                f"takes {wanted} values, {source} gives {given}",
-                "check the layer's shape",
-            )
+        if isinstance(node, Select):
+            if node.index.size and node.index.max() >= given:
+                detail = f"picks value {node.index.max()} of the {given} that {source} gives"
+                yield Finding("error", name, "size", detail, "check the layer's shape")
+            continue
+        shape = (
+            node.map.input_shape if isinstance(node, Synapses) else getattr(node, "input_shape", node.shape)
+        )
+        if prod(shape) != given:
+            detail = f"takes {prod(shape)} values, {source} gives {given}"
+            yield Finding("error", name, "size", detail, "check the layer's shape")
 
 
 def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
@@ -251,6 +278,12 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
                     f"sees real values of {source}", "follow the first linear layer by spiking neurons"
                 )
     if isinstance(node, LIF | IntegerNeuron) and node.static:
+        origin = node.origin if isinstance(node, IntegerNeuron) else node
+        if origin.alpha.any():
+            yield wrong(
+                "has a synaptic current, and real values drive it",
+                "encode the input in neurons without alpha",
+            )
         for source, _ in sources:
             if not all(_direct(graph.nodes[s]) for s in graph.sources(source)):
                 yield wrong(f"is static, but {source} carries spikes", "mark only what a direct input feeds")
@@ -288,10 +321,13 @@ def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             ("threshold", node.threshold, 0, formats.THRESHOLD_MAX),
             ("bias mantissa", node.bias_mantissa, -mantissa, mantissa),
             ("bias exponent", node.bias_exponent, 0, formats.BIAS_EXPONENT_MAX),
-            ("current decay", node.current_decay, 0, formats.DECAY_ONE - 1),
+            ("current decay", node.current_decay, -1, formats.DECAY_ONE - 1),
             ("membrane decay", node.membrane_decay, 0, formats.DECAY_ONE),
         ):
             yield from outside(label, low, high, array)
+        if node.line.shape not in ((0,), (size(node),)) or node.line.dtype.kind not in "iu":
+            detail = f"line has shape {node.line.shape} for {size(node)} neurons"
+            yield Finding("error", name, "range", detail, "quantise the graph again")
         for label, array in (*_registers(node).items(), ("scale", node.scale)):
             if array.shape != (size(node),):
                 detail = f"{label} has shape {array.shape} for {size(node)} neurons"
@@ -305,7 +341,7 @@ def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             detail = f"weights are {node.map.weight.dtype}"
             yield Finding("error", name, "integer weights", detail, "quantise the graph")
         else:
-            top = (1 << ((graph.settings.weight_bits or formats.WEIGHT_BITS) - 1)) - 1
+            top = (1 << (min(graph.settings.weight_bits or 8, formats.WEIGHT_BITS) - 1)) - 1
             yield from outside("weight", -top, top, node.map.weight)
         if node.exponent is None:
             yield Finding("error", name, "integer weights", "has no weight exponent", "quantise the graph")
@@ -319,6 +355,8 @@ def _registers(node: IntegerNeuron) -> dict[str, NDArray[Any]]:
         "threshold": node.threshold,
         "bias mantissa": node.bias_mantissa,
         "bias exponent": node.bias_exponent,
+        "current decay": node.current_decay,
+        "membrane decay": node.membrane_decay,
     }
 
 

@@ -71,30 +71,31 @@ class Dense:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2d:
-    """Two-dimensional cross-correlation, as ``torch.nn.Conv2d``.
+class Convolution:
+    """Cross-correlation over any number of axes, as torch computes it.
 
     Attributes
     ----------
     weight : ndarray
-        Shape (out channels, in channels / groups, kernel height, kernel width).
+        Shape (out channels, in channels / groups, *kernel).
     input_shape : tuple of int
-        (channels, height, width).
+        (channels, *sides).
     stride, padding, dilation : tuple of int
-        (vertical, horizontal).
+        One value an axis.
     """
 
     weight: Array
     input_shape: Shape
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
+    stride: Shape
+    padding: Shape
+    dilation: Shape
     groups: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.input_shape) != 3 or self.weight.ndim != 4:
+        axes = len(self.stride)
+        if len(self.input_shape) != axes + 1 or self.weight.ndim != axes + 2:
             raise ValueError(
-                f"convolution over {self.input_shape} with weight {self.weight.shape}: need 3 and 4 axes"
+                f"convolution over {self.input_shape} with weight {self.weight.shape}: need {axes + 1} and {axes + 2} axes"
             )
         if self.input_shape[0] != self.weight.shape[1] * self.groups or self.weight.shape[0] % self.groups:
             raise ValueError(
@@ -107,7 +108,7 @@ class Conv2d:
 
     @property
     def output_shape(self) -> Shape:
-        """(channels, height, width)."""
+        """(channels, *sides)."""
         sides = (
             (n + 2 * p - d * (k - 1) - 1) // s + 1
             for n, p, d, k, s in zip(
@@ -125,17 +126,20 @@ class Conv2d:
         """Apply to (N, inputs)."""
         import torch.nn.functional as F
 
+        convolve: Any = F.conv2d if len(self.stride) == 2 else F.conv3d
         maps = x.reshape(-1, *self.input_shape)
-        return F.conv2d(maps, weight, None, self.stride, self.padding, self.dilation, self.groups).flatten(1)
+        return convolve(maps, weight, None, self.stride, self.padding, self.dilation, self.groups).flatten(1)
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
         """Apply the transpose to (N, outputs)."""
-        from torch.nn.grad import conv2d_input
+        from torch.nn import grad
 
+        transpose: Any = grad.conv2d_input if len(self.stride) == 2 else grad.conv3d_input
         maps = y.reshape(-1, *self.output_shape)
         shape = (maps.shape[0], *self.input_shape)
-        grad = conv2d_input(shape, weight, maps, self.stride, self.padding, self.dilation, self.groups)
-        return grad.flatten(1)
+        return transpose(shape, weight, maps, self.stride, self.padding, self.dilation, self.groups).flatten(
+            1
+        )
 
     @property
     def channel_axis(self) -> int:
@@ -149,13 +153,31 @@ class Conv2d:
 
 
 @dataclass(frozen=True, eq=False)
+class Conv2d(Convolution):
+    """Two-dimensional cross-correlation over (channels, height, width), as ``torch.nn.Conv2d``."""
+
+    stride: Shape = (1, 1)
+    padding: Shape = (0, 0)
+    dilation: Shape = (1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Conv3d(Convolution):
+    """Three-dimensional cross-correlation over (channels, depth, height, width), as ``torch.nn.Conv3d``."""
+
+    stride: Shape = (1, 1, 1)
+    padding: Shape = (0, 0, 0)
+    dilation: Shape = (1, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
 class ConvTranspose2d:
-    """Transposed convolution, as ``torch.nn.ConvTranspose2d`` with one group.
+    """Transposed convolution, as ``torch.nn.ConvTranspose2d``.
 
     Attributes
     ----------
     weight : ndarray
-        Shape (in channels, out channels, kernel height, kernel width).
+        Shape (in channels, out channels / groups, kernel height, kernel width).
     input_shape : tuple of int
         (channels, height, width).
     """
@@ -166,9 +188,11 @@ class ConvTranspose2d:
     padding: Pair = (0, 0)
     output_padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
+    groups: int = 1
 
     def __post_init__(self) -> None:
-        if len(self.input_shape) != 3 or self.weight.ndim != 4 or self.input_shape[0] != self.weight.shape[0]:
+        wrong = len(self.input_shape) != 3 or self.weight.ndim != 4
+        if wrong or self.input_shape[0] != self.weight.shape[0] or self.input_shape[0] % self.groups:
             raise ValueError(
                 f"transposed convolution over {self.input_shape} with weight {self.weight.shape}"
             )
@@ -190,7 +214,7 @@ class ConvTranspose2d:
                 strict=True,
             )
         )
-        return (int(self.weight.shape[1]), *sides)
+        return (self.channels, *sides)
 
     def forward(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply to (N, inputs)."""
@@ -198,7 +222,7 @@ class ConvTranspose2d:
 
         maps = x.reshape(-1, *self.input_shape)
         out = F.conv_transpose2d(
-            maps, weight, None, self.stride, self.padding, self.output_padding, 1, self.dilation
+            maps, weight, None, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )
         return out.flatten(1)
 
@@ -208,21 +232,79 @@ class ConvTranspose2d:
 
         maps = y.reshape(-1, *self.output_shape)
         # Output padding beyond the kernel's reach gives the plain convolution surplus rows, which nothing feeds.
-        out = F.conv2d(maps, weight, None, self.stride, self.padding, self.dilation)
+        out = F.conv2d(maps, weight, None, self.stride, self.padding, self.dilation, self.groups)
         return out[:, :, : self.input_shape[1], : self.input_shape[2]].flatten(1)
 
     @property
     def channel_axis(self) -> int:
-        """Axis of the weight that counts output channels."""
+        """Axis of the weight that counts the output channels of a group."""
         return 1
 
     @property
     def channels(self) -> int:
         """Output channels."""
-        return int(self.weight.shape[1])
+        return int(self.weight.shape[1]) * self.groups
 
 
-LinearMap: TypeAlias = Dense | Conv2d | ConvTranspose2d
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Synapses without a regular form: a matrix in compressed sparse rows.
+
+    Attributes
+    ----------
+    weight : ndarray
+        Stored entries, row after row.
+    columns, row_pointer : ndarray of int
+        Input of each entry; where each output's entries begin (outputs + 1).
+    input_shape, output_shape : tuple of int
+        Shapes whose products are the inputs and outputs.
+    """
+
+    weight: Array
+    columns: Array
+    row_pointer: Array
+    input_shape: Shape
+    output_shape: Shape
+
+    def __post_init__(self) -> None:
+        outputs, inputs = prod(self.output_shape), prod(self.input_shape)
+        pointer, entries = self.row_pointer, self.weight.size
+        bad = pointer.shape != (outputs + 1,) or self.weight.ndim != 1 or self.columns.shape != (entries,)
+        if bad or pointer[0] != 0 or pointer[-1] != entries or (np.diff(pointer) < 0).any():
+            raise ValueError(f"sparse weights: {entries} entries do not fill {outputs} rows")
+        if entries and (self.columns.min() < 0 or self.columns.max() >= inputs):
+            raise ValueError(f"sparse weights: a column is outside 0..{inputs - 1}")
+
+    @classmethod
+    def of(cls, matrix: sparse.csr_matrix, input_shape: Shape, output_shape: Shape) -> Sparse:
+        """The map of a scipy matrix (outputs, inputs)."""
+        matrix.sum_duplicates()
+        return cls(matrix.data, matrix.indices, matrix.indptr, input_shape, output_shape)
+
+    def matrix(self, weight: Array) -> sparse.csr_matrix:
+        """The map as a scipy matrix."""
+        shape = (prod(self.output_shape), prod(self.input_shape))
+        return sparse.csr_matrix((weight, self.columns, self.row_pointer), shape=shape)
+
+    def forward(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Apply to (N, inputs)."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray((self.matrix(weight.numpy()) @ x.numpy().T).T))
+
+    def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:
+        """Apply the transpose to (N, outputs)."""
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray((self.matrix(weight.numpy()).T @ y.numpy().T).T))
+
+    @property
+    def channels(self) -> int:
+        """Every output is a unit of its own."""
+        return prod(self.output_shape)
+
+
+LinearMap: TypeAlias = Dense | Conv2d | Conv3d | ConvTranspose2d | Sparse
 
 
 def with_weight(map_: LinearMap, weight: Array) -> LinearMap:
@@ -232,9 +314,38 @@ def with_weight(map_: LinearMap, weight: Array) -> LinearMap:
 
 def per_channel(map_: LinearMap, values: Array) -> Array:
     """Reshape one value an output channel so that it broadcasts over the map's weight."""
+    if isinstance(map_, Sparse):
+        return np.repeat(values, np.diff(map_.row_pointer))
+    if isinstance(map_, ConvTranspose2d) and map_.groups > 1:
+        inner = values.reshape(map_.groups, -1).repeat(map_.weight.shape[0] // map_.groups, axis=0)
+        return inner[:, :, None, None]
     shape = [1] * map_.weight.ndim
     shape[map_.channel_axis] = -1
     return values.reshape(shape)
+
+
+def _rows(map_: Dense | Convolution | ConvTranspose2d, values: Array) -> Array:
+    """Values of the weight's layout as (channels, ...)."""
+    if isinstance(map_, ConvTranspose2d):
+        values = values.reshape(map_.groups, -1, *values.shape[1:]).swapaxes(1, 2)
+    return values.reshape(map_.channels, -1)
+
+
+def channel_sum(map_: LinearMap, values: Array) -> Array:
+    """Sum of each output channel's values, which are laid out as the weight; shape (channels,)."""
+    if isinstance(map_, Sparse):
+        running = np.concatenate([[0], np.cumsum(values)])
+        return running[map_.row_pointer[1:]] - running[map_.row_pointer[:-1]]
+    return _rows(map_, values).sum(1)
+
+
+def channel_max(map_: LinearMap, values: Array) -> Array:
+    """Largest of each output channel's values, zero where all are negative or none is; shape (channels,)."""
+    if isinstance(map_, Sparse):
+        out = np.zeros(map_.channels, values.dtype)
+        np.maximum.at(out, np.repeat(np.arange(map_.channels), np.diff(map_.row_pointer)), values)
+        return out
+    return _rows(map_, values).max(1, initial=0)
 
 
 def expand_channels(values: Array, shape: Shape) -> Array:
@@ -255,40 +366,3 @@ def fan_out(map_: LinearMap) -> NDArray[np.int64]:
 def dense_operations(map_: LinearMap) -> int:
     """Multiply-accumulates of one dense evaluation, taps outside the borders excluded."""
     return int(fan_out(with_weight(map_, np.ones_like(map_.weight))).sum())
-
-
-def unroll(map_: LinearMap) -> sparse.csr_matrix:
-    """Matrix (outputs, inputs) of the map: one stored entry a synapse, zero weights left out.
-
-    Built from index arithmetic, never through a dense matrix.
-    """
-    if isinstance(map_, Dense):
-        return sparse.csr_matrix(map_.weight)
-    rows, columns, values = [], [], []
-    forward = isinstance(map_, Conv2d)
-    fine, coarse = (map_.input_shape, map_.output_shape) if forward else (map_.output_shape, map_.input_shape)
-    groups = map_.groups if isinstance(map_, Conv2d) else 1
-    # A transposed convolution is the transpose of the convolution from its (fine) output to its (coarse) input.
-    ys, xs = np.meshgrid(np.arange(coarse[1]), np.arange(coarse[2]), indexing="ij")
-    out_per_group, in_per_group = coarse[0] // groups, fine[0] // groups
-    for dy in range(map_.weight.shape[2]):
-        for dx in range(map_.weight.shape[3]):
-            fy = ys * map_.stride[0] - map_.padding[0] + dy * map_.dilation[0]
-            fx = xs * map_.stride[1] - map_.padding[1] + dx * map_.dilation[1]
-            inside = (fy >= 0) & (fy < fine[1]) & (fx >= 0) & (fx < fine[2])
-            at_coarse = (ys * coarse[2] + xs)[inside]
-            at_fine = (fy * fine[2] + fx)[inside]
-            for group in range(groups):
-                c_out = np.arange(out_per_group) + group * out_per_group
-                c_in = np.arange(in_per_group) + group * in_per_group
-                taps = map_.weight[c_out, :, dy, dx]  # (coarse channels, fine channels of the group)
-                r = (c_out[:, None, None] * (coarse[1] * coarse[2]) + at_coarse).repeat(in_per_group, axis=1)
-                c = (c_in[None, :, None] * (fine[1] * fine[2]) + at_fine).repeat(out_per_group, axis=0)
-                rows.append(r.ravel())
-                columns.append(c.ravel())
-                values.append(np.broadcast_to(taps[:, :, None], r.shape).ravel())
-    r, c, v = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
-    kept = v != 0
-    shape = (prod(coarse), prod(fine))
-    matrix = sparse.csr_matrix((v[kept], (r[kept], c[kept])), shape=shape)
-    return matrix if forward else sparse.csr_matrix(matrix.T)

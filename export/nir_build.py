@@ -15,16 +15,19 @@ from typing import Any
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 
 from . import nir_extension
 from .errors import ExportError
-from .formats import ALIGNMENT_SHIFT, DECAY_ONE, bias_value, weight_unit
+from .formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, bias_value, weight_unit
 from .graph import LI, LIF, FloatArray, Graph, Input, IntegerNeuron, Node, Output, Synapses, size
-from .linear import Conv2d, Dense, LinearMap, Shape, expand_channels
-from .nir_maps import dense_matrix, entries, structure
+from .linear import Conv2d, Dense, LinearMap, Shape, expand_channels, with_weight
+from .nir_maps import dense_matrix, entries, indices, structure
 
 METADATA = "spikewright"
-VERSION = 1
+VERSION = 2
+#: A leak that no float64 membrane can tell from none within any sample.
+NO_LEAK = 2.0**-60
 #: Cells up to which a convolution that NIR cannot express is written as a plain matrix.
 DENSE_LIMIT = 1 << 26
 
@@ -44,33 +47,43 @@ def build(
     nodes: dict[str, nir.NIRNode] = {}
     written: dict[str, Shape] = {}  # the shape a node has in the file: (channels, height, width), or flat
     edges: list[tuple[str, str]] = []
-    for name in graph.order():
+    in_loop = {name: len(group) > 1 for group in graph.loops() for name in group}
+    for name in _sources_first(graph):
         node, sources = graph.nodes[name], graph.sources(name)
         given = {written[s] for s in sources}
         if isinstance(node, Input):
             takes = written[name] = node.shape
             nodes[name] = nir.Input(
-                np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding)
+                np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding, peak=node.peak)
             )
         elif isinstance(node, Synapses):
-            spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape}
+            bias = _bias(graph, name, node)
+            by_channel = bias is None or len(bias) == node.map.channels
+            spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape} and by_channel
             takes = node.map.input_shape if spatial else (prod(node.map.input_shape),)
             written[name] = node.shape if spatial else (size(node),)
             extension = name in extended if extended is not None else entries(node.map) > dense_limit
-            nodes[name] = _synapses(node, _bias(graph, name, node), spatial, extension)
+            above = 0 if node.exponent is None else _exponent(graph, graph.targets(name)[0]) - node.exponent
+            nodes[name] = _synapses(node, bias, spatial, extension, above, in_loop[name])
         else:
             takes = written[name] = node.shape if given == {node.shape} else (size(node),)
             nodes[name] = _neuron(graph, name, node, takes)
+        late = _steps(node, in_loop[name])
+        if late:  # a loop takes a step by itself
+            seconds = np.full(takes, late * graph.settings.dt)
+            nodes[delay_name(name)] = nir.Delay(seconds)
+            edges.append((delay_name(name), name))
         for source in sources:
+            behind = delay_name(name) if late else name
             if written[source] != takes:
                 flat = f"{source}_flatten"
                 if flat not in nodes:
                     shape = np.array(written[source])
                     nodes[flat] = nir.Flatten({"input": shape}, 0, -1, metadata=_meta(inserted=True))
                     edges.append((source, flat))
-                edges.append((flat, name))
+                edges.append((flat, behind))
             else:
-                edges.append((source, name))
+                edges.append((source, behind))
     settings = graph.settings
     metadata: dict[str, Any] = {
         METADATA: json.dumps(
@@ -79,7 +92,6 @@ def build(
                 "name": graph.name,
                 "timesteps": settings.timesteps,
                 "dt": settings.dt,
-                "reset": settings.reset,
                 "weight_bits": settings.weight_bits,
                 "host_steps": [
                     {"kind": s.kind, "node": s.node, "arrays": sorted(s.arrays)} for s in graph.host_steps
@@ -90,6 +102,24 @@ def build(
     for index, step in enumerate(graph.host_steps):
         metadata |= {f"host_{index}_{key}": np.asarray(array) for key, array in step.arrays.items()}
     return nir.NIRGraph(nodes, edges, metadata)
+
+
+def delay_name(name: str) -> str:
+    """The node that holds back what synapses take."""
+    return f"{name}_delay"
+
+
+def _steps(node: Node, in_loop: bool) -> int:
+    return max(0, node.lag - in_loop) if isinstance(node, Synapses) else 0
+
+
+def _sources_first(graph: Graph) -> list[str]:
+    """Neurons, whose written shapes feed others, ahead of the synapses that a loop feeds."""
+    ordered: list[str] = []
+    for group in graph.loops():
+        lagging = [n for n in group if getattr(graph.nodes[n], "lag", 0) and len(group) > 1]
+        ordered += [n for n in group if n not in lagging] + lagging
+    return ordered
 
 
 def _meta(arrays: Mapping[str, Any] | None = None, **values: Any) -> dict[str, Any]:
@@ -107,35 +137,45 @@ def _bias(graph: Graph, name: str, node: Synapses) -> FloatArray | None:
     target = graph.nodes[population]
     if not isinstance(target, IntegerNeuron) or target.static or name != _carrier(graph, population):
         return node.bias
-    if not target.bias_mantissa.any():
+    value = bias_value(target.bias_mantissa, target.bias_exponent)
+    if target.line.size:
+        value = value + (target.line << ALIGNMENT_SHIFT)
+    if not value.any():
         return None
-    assert node.exponent is not None
-    by_channel = bias_value(target.bias_mantissa, target.bias_exponent).reshape(node.map.channels, -1)
-    if (by_channel != by_channel[:, :1]).any():
-        raise ExportError(
-            f"{population}: its bias differs within the channels of {name}; NIR has one a channel"
-        )
-    return np.asarray(by_channel[:, 0] / weight_unit(node.exponent), np.float32)
+    by_channel = value.reshape(node.map.channels, -1)
+    if (by_channel == by_channel[:, :1]).all():
+        value = by_channel[:, 0]
+    return np.asarray(value / weight_unit(_exponent(graph, population)), np.float32)
 
 
 def _carrier(graph: Graph, population: str) -> str:
     """The synapses that carry a population's bias in NIR: those with the finest channels."""
 
-    def channels(name: str) -> int:
+    def channels(name: str) -> tuple[bool, int]:
         node = graph.nodes[name]
-        return node.map.channels if isinstance(node, Synapses) else 0
+        assert isinstance(node, Synapses)
+        return not node.refines, node.map.channels
 
     return max(graph.sources(population), key=channels)
 
 
-def _synapses(node: Synapses, bias: FloatArray | None, spatial: bool, extension: bool) -> nir.NIRNode:
+def _synapses(
+    node: Synapses, bias: FloatArray | None, spatial: bool, extension: bool, above: int, in_loop: bool
+) -> nir.NIRNode:
+    """The node of a map; its weights are in units of the population's highest exponent, ``above`` their own."""
     map_ = node.map
+    if above:
+        map_ = with_weight(map_, np.ldexp(map_.weight.astype(np.float32), -above))
     channel_bias = np.zeros(map_.channels, np.float32) if bias is None else bias
     values: dict[str, Any] = {
         "input_shape": map_.input_shape,
         "output_shape": map_.output_shape,
         "exponent": node.exponent,
         "own_bias": node.bias is not None,
+        "lag": node.lag,
+        "delayed": _steps(node, in_loop) > 0,
+        "refines": node.refines,
+        "above": above,
     }
     if spatial:
         assert isinstance(map_, Conv2d)
@@ -153,10 +193,17 @@ def _synapses(node: Synapses, bias: FloatArray | None, spatial: bool, extension:
         metadata = _meta(**values)
     elif extension:
         return nir_extension.ConvolutionMap(
-            map_.weight, channel_bias, structure(map_), metadata=_meta(**values)
+            map_.weight, channel_bias, structure(map_), *indices(map_), metadata=_meta(**values)
         )
     else:
-        metadata = _meta({"kernel": map_.weight, "structure": structure(map_)}, **values)
+        columns, row_pointer = indices(map_)
+        kernel = {
+            "kernel": map_.weight,
+            "structure": structure(map_),
+            "columns": columns,
+            "row_pointer": row_pointer,
+        }
+        metadata = _meta(kernel, **values)
     matrix = dense_matrix(map_)
     if bias is None:
         return nir.Linear(matrix, metadata=metadata)
@@ -174,60 +221,79 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
     if isinstance(node, Output):
         return nir.Output(np.array(written), metadata=_meta(shape=node.shape))
     if isinstance(node, LIF | LI):
-        keep, resistance = 1 - node.beta, 1.0 if isinstance(node, LIF) else 1 / (1 - node.beta or 1)
+        metadata = _meta(_origin(node), shape=node.shape, **_origin_settings(node))
+        leak, leak_u = 1 - node.beta, 1 - node.alpha
         if isinstance(node, LI):
-            return _primitive(full, dt, keep, resistance, None, _meta(shape=node.shape, beta=node.beta))
-        metadata = _meta({"threshold": node.threshold}, shape=node.shape, beta=node.beta, static=node.static)
-        threshold = node.threshold.astype(np.float64) * (keep or 1)
-        return _primitive(full, dt, keep, resistance, threshold, metadata)
+            return _primitive(full, dt, leak_u, leak, 1 / np.where(leak > 0, leak, 1), None, metadata)
+        threshold = node.threshold.astype(np.float64) * np.where(leak > 0, leak, 1)
+        return _primitive(full, dt, leak_u, leak, 1.0, threshold, metadata)
     assert isinstance(node, IntegerNeuron)
-    keep = node.membrane_decay / DECAY_ONE
+    leak = node.membrane_decay / DECAY_ONE
+    leak_u = (node.current_decay + CURRENT_DECAY_OFFSET) / DECAY_ONE
     unit = node.scale if node.static else weight_unit(_exponent(graph, name))
     arrays: dict[str, Any] = {
+        "current_decay": node.current_decay,
+        "membrane_decay": node.membrane_decay,
         "threshold_mantissa": node.threshold,
         "bias_mantissa": node.bias_mantissa,
         "bias_exponent": node.bias_exponent,
         "scale": node.scale,
+        "line": node.line if node.line.size else np.zeros(1, np.int64),
+        **_origin(node.origin),
     }
-    if isinstance(node.origin, LIF):
-        arrays["origin_threshold"] = node.origin.threshold
-    metadata = _meta(
-        arrays,
-        shape=node.shape,
-        current_decay=node.current_decay,
-        membrane_decay=node.membrane_decay,
-        static=node.static,
-        readout=node.readout,
-        beta=node.origin.beta,
-    )
+    settings = {"static": node.static, "readout": node.readout, "lined": bool(node.line.size)}
+    metadata = _meta(arrays, shape=node.shape, integer=True, **(_origin_settings(node.origin) | settings))
     aligned = None if node.readout else node.threshold << ALIGNMENT_SHIFT
-    return _primitive(full, dt, keep, unit / (keep or 1), aligned, metadata)
+    return _primitive(full, dt, leak_u, leak, unit / np.where(leak > 0, leak, 1), aligned, metadata)
+
+
+def _origin(node: LIF | LI) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {"beta": node.beta, "alpha": node.alpha, "unit": node.unit}
+    return {**arrays, "threshold": node.threshold} if isinstance(node, LIF) else arrays
+
+
+def _origin_settings(node: LIF | LI) -> dict[str, Any]:
+    return {"reset": node.reset, "static": node.static} if isinstance(node, LIF) else {}
 
 
 def _primitive(
     full: Callable[[Any], Any],
     dt: float,
-    keep: float,
+    leak_u: NDArray[np.float64],
+    leak: NDArray[np.float64],
     resistance: Any,
     threshold: Any,
     metadata: dict[str, Any],
 ) -> nir.NIRNode:
-    """The neuron primitive for a leak of ``keep`` a step: without leak NIR integrates ``R I dt``."""
-    if keep == 0:
+    """The neuron primitive for what current and membrane lose in a step: without leak NIR integrates ``R I dt``.
+
+    Where only some neurons leak, or a current has no integrator of its own in NIR, the others' leak is too small to count.
+    """
+    current = bool((leak_u < 1).any())
+    if not leak.any() and not current:
         integrated = full(resistance / dt)
         if threshold is None:
             return nir.I(integrated, metadata=metadata)
         return nir.IF(integrated, full(threshold), full(0), metadata=metadata)
-    tau = full(dt / keep)
+    resistance = resistance / np.where(leak > 0, 1, NO_LEAK)
+    leak, leak_u = np.where(leak > 0, leak, NO_LEAK), np.where(leak_u > 0, leak_u, NO_LEAK)
+    tau = full(dt / leak)
+    if current:
+        tau_syn, gain = full(dt / leak_u), full(1 / leak_u)
+        if threshold is None:
+            return nir.CubaLI(tau_syn, tau, full(resistance), full(0), w_in=gain, metadata=metadata)
+        return nir.CubaLIF(
+            tau_syn, tau, full(resistance), full(0), full(threshold), full(0), w_in=gain, metadata=metadata
+        )
     if threshold is None:
         return nir.LI(tau, full(resistance), full(0), metadata=metadata)
     return nir.LIF(tau, full(resistance), full(0), full(threshold), full(0), metadata=metadata)
 
 
 def _exponent(graph: Graph, name: str) -> int:
-    exponents = {n.exponent for s in graph.sources(name) if isinstance(n := graph.nodes[s], Synapses)}
-    if len(exponents) != 1 or None in exponents:
-        raise ExportError(
-            f"{name}: its synapse groups have weight exponents {exponents}; one is needed for a NIR file"
-        )
-    return int(exponents.pop())  # type: ignore[arg-type]
+    """The highest weight exponent of a population's synapses, in whose units its inputs are written."""
+    exponents = [n.exponent for s in graph.sources(name) if isinstance(n := graph.nodes[s], Synapses)]
+    known = [e for e in exponents if e is not None]
+    if not known or len(known) < len(exponents):
+        raise ExportError(f"{name}: its synapse groups have weight exponents {exponents}; quantise them all")
+    return max(known)

@@ -13,8 +13,7 @@ from math import prod
 import nir
 import numpy as np
 
-from .linear import Conv2d, ConvTranspose2d
-from .nir_maps import map_from_kernel
+from .nir_maps import Structured, map_from_kernel
 
 
 @dataclass(eq=False)
@@ -26,14 +25,18 @@ class ConvolutionMap(nir.ir.NIRNode):
     kernel : ndarray
         As torch stores it.
     bias : ndarray
-        One value an output channel.
+        One value an output channel, or one an output.
     structure : str
         JSON of the map's settings: kind, input shape, stride, padding and so on.
+    columns, row_pointer : ndarray
+        Of sparse weights; one zero each otherwise.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
     structure: str
+    columns: np.ndarray
+    row_pointer: np.ndarray
 
     def __post_init__(self) -> None:
         map_ = self.map
@@ -41,9 +44,9 @@ class ConvolutionMap(nir.ir.NIRNode):
         self.output_type = {"output": np.array([prod(map_.output_shape)])}
 
     @property
-    def map(self) -> Conv2d | ConvTranspose2d:
+    def map(self) -> Structured:
         """The linear map it stands for."""
-        return map_from_kernel(self.kernel, self.structure)
+        return map_from_kernel(self.kernel, self.structure, self.columns, self.row_pointer)
 
 
 def register() -> None:

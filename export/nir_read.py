@@ -17,8 +17,8 @@ from . import nir_extension
 from .errors import ExportError
 from .graph import LI, LIF, Graph, HostStep, Input, IntegerNeuron, Node, Output, Settings, Synapses
 from .levels import require
-from .linear import Conv2d, Dense, LinearMap
-from .nir_build import METADATA, VERSION, build
+from .linear import Conv2d, Dense, LinearMap, with_weight
+from .nir_build import METADATA, VERSION, build, delay_name
 from .nir_maps import map_from_kernel
 
 
@@ -118,8 +118,16 @@ def _graph(file: nir.NIRGraph) -> Graph:
         for name, node in file.nodes.items()
         if isinstance(node, nir.Flatten) and "inserted" in _header(name, node.metadata)
     }
+    # NIR drops the metadata of delays, so the synapses behind them say that they are there.
+    inserted |= {
+        delay_name(name)
+        for name, node in file.nodes.items()
+        if delay_name(name) in file.nodes and _header(name, node.metadata).get("delayed")
+    }
     nodes = {name: _node(name, node) for name, node in file.nodes.items() if name not in inserted}
     origin = {b: a for a, b in file.edges if b in inserted}
+    while any(a in inserted for a in origin.values()):
+        origin = {b: origin.get(a, a) for b, a in origin.items()}
     edges = tuple((origin.get(a, a), b) for a, b in file.edges if b not in inserted)
     steps = tuple(
         HostStep(
@@ -129,7 +137,7 @@ def _graph(file: nir.NIRGraph) -> Graph:
         )
         for i, step in enumerate(header["host_steps"])
     )
-    settings = Settings(header["timesteps"], header["dt"], header["reset"], header["weight_bits"])
+    settings = Settings(header["timesteps"], header["dt"], header["weight_bits"])
     return Graph(header["name"], nodes, edges, settings, steps)
 
 
@@ -145,12 +153,12 @@ def _header(name: str, metadata: dict[str, Any]) -> dict[str, Any]:
 def _node(name: str, node: nir.NIRNode) -> Node:
     header = _header(name, node.metadata)
     if isinstance(node, nir.Input):
-        return Input(tuple(header["shape"]), header["coding"])
+        return Input(tuple(header["shape"]), header["coding"], header["peak"])
     if isinstance(node, nir.Output):
         return Output(tuple(header["shape"]))
     if isinstance(node, nir.Linear | nir.Affine | nir.Conv2d | nir_extension.ConvolutionMap):
         return _synapses(name, node, header)
-    if isinstance(node, nir.LIF | nir.LI | nir.IF | nir.I):
+    if isinstance(node, nir.LIF | nir.LI | nir.IF | nir.I | nir.CubaLIF | nir.CubaLI):
         return _neuron(node, header)
     raise ExportError(
         f"{name}: {type(node).__name__} is not read by this release; Linear, Affine, Conv2d, LIF, LI, IF and I are"
@@ -159,19 +167,24 @@ def _node(name: str, node: nir.NIRNode) -> Node:
 
 def _synapses(name: str, node: Any, header: dict[str, Any]) -> Synapses:
     shapes = (tuple(header["input_shape"]), tuple(header["output_shape"]))
+    bias = getattr(node, "bias", None) if header["own_bias"] else None
     if isinstance(node, nir.Conv2d):
         stride, padding, dilation = _pair(node.stride), _pair(node.padding), _pair(node.dilation)
         map_: LinearMap = Conv2d(node.weight, shapes[0], stride, padding, dilation, int(node.groups))
-        return Synapses(map_, node.bias if header["own_bias"] else None, header["exponent"])
-    if isinstance(node, nir_extension.ConvolutionMap):
-        return Synapses(node.map, node.bias if header["own_bias"] else None, header["exponent"])
-    bias = node.bias if header["own_bias"] else None
-    if "kernel" not in node.metadata:
-        return Synapses(Dense(node.weight, *shapes), bias, header["exponent"])
-    map_ = map_from_kernel(node.metadata["kernel"], node.metadata["structure"])
-    if bias is not None:
-        bias = np.ascontiguousarray(bias.reshape(map_.channels, -1)[:, 0])
-    return Synapses(map_, bias, header["exponent"])
+    elif isinstance(node, nir_extension.ConvolutionMap):
+        map_ = node.map
+    elif "kernel" not in node.metadata:
+        map_ = Dense(node.weight, *shapes)
+    else:
+        kept = (node.metadata[key] for key in ("kernel", "structure", "columns", "row_pointer"))
+        map_ = map_from_kernel(*kept)
+    if bias is not None and len(bias) > map_.channels:
+        by_channel = bias.reshape(map_.channels, -1)
+        if (by_channel == by_channel[:, :1]).all():
+            bias = np.ascontiguousarray(by_channel[:, 0])
+    if header["above"]:  # weights of a finer group, in units of the coarser one
+        map_ = with_weight(map_, np.ldexp(map_.weight, header["above"]).astype(np.int8))
+    return Synapses(map_, bias, header["exponent"], header["lag"], header["refines"])
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -181,24 +194,22 @@ def _pair(value: Any) -> tuple[int, int]:
 
 def _neuron(node: Any, header: dict[str, Any]) -> LIF | LI | IntegerNeuron:
     shape = tuple(header["shape"])
-    if "membrane_decay" not in header:
-        if isinstance(node, nir.LI | nir.I):
-            return LI(shape, header["beta"])
-        return LIF(shape, header["beta"], np.atleast_1d(node.metadata["threshold"]), header["static"])
-    arrays = {key: np.atleast_1d(node.metadata[key]) for key in ("bias_mantissa", "bias_exponent", "scale")}
-    if header["readout"]:
-        origin: LIF | LI = LI(shape, header["beta"])
+    arrays = {key: np.atleast_1d(value) for key, value in node.metadata.items() if key != METADATA}
+    beta, alpha, unit = (arrays[key] for key in ("beta", "alpha", "unit"))
+    if "threshold" in arrays:
+        settings = {"static": header["static"], "reset": header["reset"]}
+        origin: LIF | LI = LIF(shape, beta, arrays["threshold"], alpha=alpha, unit=unit, **settings)
     else:
-        origin = LIF(
-            shape, header["beta"], np.atleast_1d(node.metadata["origin_threshold"]), header["static"]
-        )
+        origin = LI(shape, beta, alpha, unit)
+    if "integer" not in header:
+        return origin
+    registers = ("current_decay", "membrane_decay", "bias_mantissa", "bias_exponent", "scale")
     return IntegerNeuron(
         shape=shape,
-        current_decay=header["current_decay"],
-        membrane_decay=header["membrane_decay"],
-        threshold=np.atleast_1d(node.metadata["threshold_mantissa"]),
+        threshold=arrays["threshold_mantissa"],
         static=header["static"],
         readout=header["readout"],
         origin=origin,
-        **arrays,
+        line=arrays["line"] if header["lined"] else np.zeros(0, np.int64),
+        **{key: arrays[key] for key in registers},
     )

@@ -8,33 +8,35 @@ units, so that
 
 S is then lowered by less than one part in ``threshold`` so that the threshold is an integer *exactly*: the rounding of
 a threshold would shift every spike of the neuron, that of a weight only its own.
+
+Where eight bits are not enough, a population's weights are split over two synapse groups, ``q = 128 q_high + q_low``:
+the sum is exact, and weights have fifteen bits for twice the synapses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import gcd, prod
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from math import prod
 
 import numpy as np
-from numpy.typing import NDArray
 
-from . import formats
+from . import formats, scales
 from .errors import ExportError
 from .float_run import FloatRun
 from .formats import ALIGNMENT_SHIFT, weight_unit
-from .graph import LI, LIF, Graph, IntegerNeuron, Synapses
+from .graph import LI, LIF, Floats, Graph, IntegerNeuron, Synapses
 from .levels import require
-from .linear import Dense, LinearMap, Shape, expand_channels, with_weight
-
-Floats = NDArray[np.float64]
+from .linear import expand_channels, with_weight
 
 #: Room above the largest static current seen in calibration.
 STATIC_MARGIN = 1.25
-#: Candidate clipping points of a unit's weights, relative to the largest.
-CLIPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
-STATE_CEILING = formats.THRESHOLD_MAX << ALIGNMENT_SHIFT  # a read-out must stay below the highest threshold
 MIN_BITS, MAX_BITS = 2, 8
+WIDE_BITS = 15
+#: Shift between the two parts of a wide weight, and the largest that they hold together: 127 * 128 + 63.
+WIDE_SHIFT, WIDE_TOP = 7, 16319
+#: Expected error of a step's input, relative to the threshold, beyond which a population's weights become wide.
+WIDE_ERROR = 0.02
 CORRECTION_ROUNDS = 20
 
 
@@ -48,26 +50,43 @@ class Calibration:
         Mean spikes a step of each neuron, by population: how much an error of a weight matters.
     static_peak : dict of str to float
         Largest static current, by population.
+    current_peak, membrane_peak : dict of str to ndarray
+        Largest magnitudes of each neuron's states, by population.
     """
 
     rates: dict[str, Floats]
     static_peak: dict[str, float]
+    current_peak: dict[str, Floats] = field(default_factory=dict)
+    membrane_peak: dict[str, Floats] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: FloatRun) -> Calibration:
         """Calibration from a float run over representative samples."""
-        return cls(run.rates(), run.static_peak)
+        return cls(run.rates(), run.static_peak, run.current_peak, run.membrane_peak)
 
 
-def quantise(graph: Graph, calibration: Calibration, *, bits: int = 8, per_channel: bool = True) -> Graph:
+def quantise(
+    graph: Graph,
+    calibration: Calibration,
+    *,
+    bits: int = 8,
+    per_channel: bool = True,
+    wide: Collection[str] | None = (),
+    strict: bool = False,
+) -> Graph:
     """Quantise a float graph.
 
     Parameters
     ----------
     bits : int
-        Weight bits with sign, 2 to 8.
+        Weight bits with sign, 2 to 8; or 15, which makes all populations wide.
     per_channel : bool
         A scale for each output channel; the target must allow thresholds a neuron.
+    wide : collection of str, or None
+        Populations (or layers that feed them) with 15-bit weights; None chooses those whose rounding error is large.
+    strict : bool
+        Every state must be proven to stay inside 24 bits by the weights alone; otherwise a population whose proof
+        would cost weight resolution is bounded by what calibration saw.
 
     Raises
     ------
@@ -75,17 +94,24 @@ def quantise(graph: Graph, calibration: Calibration, *, bits: int = 8, per_chann
         A layer whose numbers have no integer form; the message names it, the numbers and the remedy.
     """
     require(graph, "float")
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise ExportError(f"weight bits: {bits} is outside {MIN_BITS}..{MAX_BITS}")
+    if not (MIN_BITS <= bits <= MAX_BITS or bits == WIDE_BITS):
+        raise ExportError(f"weight bits: {bits} is outside {MIN_BITS}..{MAX_BITS} and not {WIDE_BITS}")
+    chosen = _chosen(graph, wide, bits)
+    # Ahead of its sample a population must be silent where spikes lag, or they would reach into the sample.
+    late = any(isinstance(node, Synapses) and node.lag for node in graph.nodes.values())
     out = graph
     for name in graph.select(LIF, LI):
         node = graph.nodes[name]
         assert isinstance(node, LIF | LI)
         if isinstance(node, LIF) and node.static:
             out = out.with_node(name, _static(name, node, calibration, per_channel))
-        else:
-            for changed, value in _population(graph, name, node, calibration, bits, per_channel).items():
-                out = out.with_node(changed, value)
+            continue
+        population = _Population(graph, name, node, calibration, per_channel, strict, late)
+        top = WIDE_TOP if name in chosen else (1 << (min(bits, MAX_BITS) - 1)) - 1
+        result = population.lower(top)
+        if wide is None and bits == MAX_BITS and population.error(result) > WIDE_ERROR:
+            result = population.lower(WIDE_TOP)
+        out = result.into(out, name)
     out = replace(out, settings=replace(graph.settings, weight_bits=bits))
     require(out, "integer")
     return out
@@ -93,13 +119,25 @@ def quantise(graph: Graph, calibration: Calibration, *, bits: int = 8, per_chann
 
 def decay_register(beta: float) -> int:
     """Membrane decay register of a float decay: ``4096 (1 - beta)``, rounded."""
-    return round(formats.DECAY_ONE * (1 - beta))
+    return scales.decay_register(beta)
 
 
-def _gain(beta: float, timesteps: int) -> float:
-    """Largest membrane over the steps of a sample, in units of a constant input, with the decay that the register keeps."""
-    keep = 1 - decay_register(beta) / formats.DECAY_ONE
-    return float(sum(keep**k for k in range(timesteps)))
+def _chosen(graph: Graph, wide: Collection[str] | None, bits: int) -> set[str]:
+    """Populations with wide weights by request."""
+    populations = {n for n in graph.select(LIF, LI) if not getattr(graph.nodes[n], "static", False)}
+    if bits == WIDE_BITS:
+        return populations
+    chosen = set()
+    for name in wide or ():
+        targets = {name} if name in populations else {*graph.targets(name)} & populations
+        if not targets:
+            raise ExportError(
+                f"wide weights: {name!r} is no layer of spikes; layers: {', '.join(sorted(populations))}"
+            )
+        if bits != MAX_BITS:
+            raise ExportError(f"wide weights: {name} cannot have {WIDE_BITS} bits where weights have {bits}")
+        chosen |= targets
+    return chosen
 
 
 def _static(name: str, node: LIF, calibration: Calibration, per_channel: bool) -> IntegerNeuron:
@@ -109,245 +147,163 @@ def _static(name: str, node: LIF, calibration: Calibration, per_channel: bool) -
             f"{name}: the calibration has no current of it; calibrate with samples of the input"
         )
     peak = calibration.static_peak[name] * STATIC_MARGIN
-    theta = _threshold_by_unit(name, node, node.threshold.size if per_channel else 1)
-    limits = formats.THRESHOLD_MAX * 64 / theta
+    units = node.threshold.size if per_channel else 1
+    limits = scales.register_caps(node, np.zeros(1), units)
     if peak > 0:
-        limits = np.minimum(limits, min(formats.BIAS_MAX, STATE_CEILING * (1 - node.beta or 1)) / peak)
-    return _integer(name, node, _snap(name, limits, theta), np.zeros(1), static=True)
+        leak = float((1 - node.beta).min()) or 1
+        limits = np.minimum(limits, min(formats.BIAS_MAX, scales.STATE_CEILING * leak) / peak)
+    return _integer(node, scales.snap(name, limits, node, units), np.zeros(1), static=True, line=False)
 
 
-def _population(
-    graph: Graph, name: str, node: LIF | LI, calibration: Calibration, bits: int, per_channel: bool
-) -> dict[str, Synapses | IntegerNeuron]:
-    groups = {s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses)}
-    units = gcd(*(g.map.channels for g in groups.values())) if per_channel and isinstance(node, LIF) else 1
-    theta = _threshold_by_unit(name, node, units) if isinstance(node, LIF) else None
-    timesteps = graph.settings.timesteps
-    bias = np.zeros(1)
-    for g in groups.values():
-        if g.bias is not None:
-            bias = bias + expand_channels(g.bias.astype(np.float64), node.shape)
-    top = (1 << (bits - 1)) - 1
-    rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in groups}
-    corrected, cap = bias, np.full(units, np.inf)
-    for attempt in range(CORRECTION_ROUNDS):
-        cap = np.minimum(cap, _caps(node, theta, groups, corrected, units, timesteps))
-        exponent, scale = _scales(name, node, theta, groups, rates, cap, top, units)
-        quantised, shift = _round(groups, rates, scale, exponent, top, units, node.shape)
-        corrected = bias - shift
-        # Rounding may ask for a larger bias than the scale was chosen for, and may round every weight up.
-        fits = np.minimum(
-            _caps(node, theta, groups, corrected, units, timesteps),
-            scale * _headroom(node, quantised, scale, corrected, units, timesteps),
-        )
-        if (scale <= fits * (1 + 1e-9)).all():
-            break
-        # A step too small to turn any rounding would change nothing, so steps grow.
-        cap = np.minimum(cap, np.where(fits < scale, fits * (1 - 0.01 * attempt), cap))
-    else:
+@dataclass(frozen=True)
+class _Lowered:
+    """Whole quantised weights by synapses, the exponent that they share, scales and the bias left to write."""
+
+    weights: dict[str, Synapses]
+    exponent: int
+    scale: Floats
+    bias: Floats
+    neuron: IntegerNeuron
+    wide: bool
+
+    def into(self, graph: Graph, name: str) -> Graph:
+        """The graph with the population lowered; wide weights become two nodes."""
+        graph = graph.with_node(name, self.neuron)
+        for s, group in self.weights.items():
+            q = group.map.weight
+            if not self.wide:
+                graph = graph.with_node(s, replace(group, map=with_weight(group.map, q.astype(np.int8))))
+                continue
+            high = (q + (1 << (WIDE_SHIFT - 1))) >> WIDE_SHIFT
+            low = q - (high << WIDE_SHIFT)
+            coarse = with_weight(group.map, high.astype(np.int8))
+            graph = graph.with_node(s, replace(group, map=coarse, exponent=self.exponent + WIDE_SHIFT))
+            finer = f"{s}_low"
+            while finer in graph.nodes:
+                finer += "_"
+            fine = replace(group, map=with_weight(group.map, low.astype(np.int8)), refines=s)
+            edges = ((graph.sources(s)[0], finer), (finer, name))
+            graph = replace(graph, nodes={**graph.nodes, finer: fine}, edges=(*graph.edges, *edges))
+        return graph
+
+
+class _Population:
+    """A population that spikes drive, with what quantising it needs."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        name: str,
+        node: LIF | LI,
+        calibration: Calibration,
+        per_channel: bool,
+        strict: bool,
+        late: bool,
+    ) -> None:
+        self.name, self.node, self.timesteps = name, node, graph.settings.timesteps
+        self.groups = {s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses)}
+        self.units = scales.units_of(self.groups, node, per_channel)
+        self.rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in self.groups}
+        peaks = (calibration.current_peak.get(name), calibration.membrane_peak.get(name))
+        self.calibrated = np.zeros(self.units) if strict else scales.calibrated_caps(node, *peaks, self.units)
+        self.line = late or bool(node.alpha.any())
+        self.bias = np.zeros(1)
+        for g in self.groups.values():
+            if g.bias is not None:
+                self.bias = self.bias + expand_channels(g.bias.astype(np.float64), node.shape)
+
+    def lower(self, top: int) -> _Lowered:
+        """Quantise to weights of at most ``top``."""
+        exponents = range(formats.WEIGHT_EXPONENT_MIN, formats.WEIGHT_EXPONENT_MAX + 1)
+        if top == WIDE_TOP:  # the high part's exponent is higher by the shift
+            exponents = exponents[: len(exponents) - WIDE_SHIFT]
+        largest = scales.largest_weights(self.groups, self.units)
+        corrected, cap = self.bias, np.full(self.units, np.inf)
+        for attempt in range(CORRECTION_ROUNDS):
+            cap = np.minimum(cap, self._caps(corrected, largest, top, exponents))
+            exponent, scale = scales.choose(largest, cap, top, exponents)
+            if isinstance(self.node, LIF):
+                scale = scales.snap(self.name, scale, self.node, self.units)
+            scale = scales.clip(self.name, self.node, self.groups, self.rates, scale, cap, exponent, top)
+            quantised, shift = self._round(scale, exponent, top)
+            corrected = self.bias - shift
+            # Rounding may ask for a larger bias than the scale was chosen for, and may round every weight up.
+            fits = np.minimum(
+                self._caps(corrected, largest, top, exponents),
+                scale * self._headroom(quantised, scale, corrected, exponent),
+            )
+            if (scale <= fits * (1 + 1e-9)).all():
+                neuron = _integer(self.node, scale, corrected, static=False, line=self.line)
+                return _Lowered(quantised, exponent, scale, corrected, neuron, top == WIDE_TOP)
+            # A step too small to turn any rounding would change nothing, so steps grow.
+            cap = np.minimum(cap, np.where(fits < scale, fits * (1 - 0.01 * attempt), cap))
         raise ExportError(
-            f"{name}: rounded to {bits} bits its bias or membrane leaves the chip's range at every scale; use more bits"
+            f"{self.name}: rounded to a largest weight of {top} its bias or membrane leaves the chip's range at every "
+            "scale; use more bits"
         )
-    return {**quantised, name: _integer(name, node, scale, corrected, static=False)}
 
+    def error(self, result: _Lowered) -> float:
+        """Expected error of a step's input relative to the threshold, of the unit that has most."""
+        top = WIDE_TOP if result.wide else (1 << (MAX_BITS - 1)) - 1
+        squared = np.zeros(self.units)
+        for s, g in self.groups.items():
+            whole = scales.squared_error({s: g}, self.rates, result.scale, result.exponent, top)
+            squared += whole * self.units / g.map.channels
+        theta = self.node.threshold if isinstance(self.node, LIF) else np.full(1, np.inf)
+        return float(np.sqrt(squared.max()) / theta.min())
 
-def _round(
-    groups: dict[str, Synapses],
-    rates: dict[str, Floats | None],
-    scale: Floats,
-    exponent: int,
-    top: int,
-    units: int,
-    shape: Shape,
-) -> tuple[dict[str, Synapses], Floats]:
-    """Quantised synapses, and the mean current that rounding adds to each neuron."""
-    quantised, shift = {}, np.zeros(1)
-    for s, g in groups.items():
-        ratio = _spread(g.map, scale / weight_unit(exponent), units)
-        q = np.clip(np.rint(g.map.weight.astype(np.float64) * ratio), -top, top)
-        quantised[s] = Synapses(with_weight(g.map, q.astype(np.int8)), None, exponent)
-        shift = shift + expand_channels(_mean_shift(g.map, q / ratio, rates[s]), shape)
-    return quantised, shift
-
-
-def _scales(
-    name: str,
-    node: LIF | LI,
-    theta: Floats | None,
-    groups: dict[str, Synapses],
-    rates: dict[str, Floats | None],
-    cap: Floats,
-    top: int,
-    units: int,
-) -> tuple[int, Floats]:
-    """Weight exponent of a population and scale of each unit."""
-    largest = np.max([_by_unit(g.map, np.abs(g.map.weight), units).max(1) for g in groups.values()], axis=0)
-    exponent, scale = _choose(largest.astype(np.float64), cap, top)
-    if theta is not None:
-        scale = _snap(name, scale, theta)
-    return exponent, _clip(name, groups, rates, scale, cap, exponent, top, theta, units)
-
-
-def _headroom(
-    node: LIF | LI, quantised: dict[str, Synapses], scale: Floats, bias: Floats, units: int, timesteps: int
-) -> Floats:
-    """Room left in the state, whatever spikes arrive, as a factor of each unit's scale: below 1 the unit may overflow."""
-    total = sum(
-        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True)
-        * weight_unit(g.exponent or 0)
-        for g in quantised.values()
-    )
-    full = np.repeat(scale, np.prod(node.shape, dtype=int) // units)
-    rounded = np.rint(np.clip(full * bias, -formats.BIAS_MAX, formats.BIAS_MAX)).astype(np.int64)
-    value = formats.bias_value(*formats.split_bias(rounded))
-    worst = (np.asarray(total) + np.abs(value).reshape(units, -1).max(1)) * _gain(node.beta, timesteps)
-    return np.where(worst > STATE_CEILING, STATE_CEILING / np.maximum(worst, 1) * (1 - 1e-6), np.inf)
-
-
-def _caps(
-    node: LIF | LI,
-    theta: Floats | None,
-    groups: dict[str, Synapses],
-    bias: Floats,
-    units: int,
-    timesteps: int,
-) -> Floats:
-    """Largest scale of each unit that thresholds, biases and the 24-bit state allow, whatever spikes arrive."""
-    total = sum(
-        _by_unit(g.map, np.abs(g.map.weight.astype(np.float64)), units, rows=True) for g in groups.values()
-    )
-    by_unit = np.abs(np.broadcast_to(bias, (prod(node.shape),))).reshape(units, -1).max(1)
-    worst = np.asarray(total) + by_unit
-    with np.errstate(divide="ignore"):
-        cap = STATE_CEILING / (worst * _gain(node.beta, timesteps))
-        cap = np.minimum(cap, formats.BIAS_MAX / by_unit)
-    if theta is not None:
-        cap = np.minimum(cap, formats.THRESHOLD_MAX * 64 / theta)
-    # Without weights and bias nothing bounds the scale; any finite one will do.
-    return np.where(np.isfinite(cap), cap, 1.0)
-
-
-def _by_unit(map_: LinearMap, values: NDArray[Any], units: int, rows: bool = False) -> NDArray[Any]:
-    """Values grouped by unit (units, ...); with ``rows`` the largest sum over one output's inputs."""
-    moved = np.moveaxis(values, map_.channel_axis, 0).reshape(map_.channels, -1)
-    if rows:
-        return moved.sum(1).reshape(units, -1).max(1)
-    return moved.reshape(units, -1)
-
-
-def _threshold_by_unit(name: str, node: LIF, units: int) -> Floats:
-    theta = node.threshold.astype(np.float64)
-    by_unit = np.broadcast_to(theta, (units, 1)) if theta.size == 1 else theta.reshape(units, -1)
-    if np.ptp(by_unit, axis=1).any():
-        whole = "a channel" if units > 1 else "the population"
-        raise ExportError(
-            f"{name}: thresholds differ between neurons of {whole}, which share a scale; "
-            "train one threshold, or quantise a linear layer with a scale per channel"
+    def _caps(self, bias: Floats, largest: Floats, top: int, exponents: range) -> Floats:
+        """Largest scale of each unit that registers and states allow."""
+        floats = {s: g.map.weight for s, g in self.groups.items()}
+        worst = scales.worst_sum(self.groups, floats, self.units)
+        worst = worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
+        states = scales.proven_caps(self.node, worst, self.units, self.timesteps)
+        with np.errstate(divide="ignore"):
+            wanted = top * weight_unit(exponents[0]) / largest
+        states = np.maximum(states, np.minimum(self.calibrated, wanted))
+        cap = np.minimum(
+            states, scales.register_caps(self.node, np.zeros(1) if self.line else bias, self.units)
         )
-    return by_unit[:, 0]
+        # Without weights and bias nothing bounds the scale; any finite one will do.
+        return np.where(np.isfinite(cap), cap, 1.0)
+
+    def _round(self, scale: Floats, exponent: int, top: int) -> tuple[dict[str, Synapses], Floats]:
+        """Whole quantised weights, and the mean current that rounding adds to each neuron."""
+        quantised, shift = {}, np.zeros(1)
+        for s, g in self.groups.items():
+            ratio = scales.spread(g.map, scale / weight_unit(exponent))
+            q = np.clip(np.rint(g.map.weight.astype(np.float64) * ratio), -top, top)
+            quantised[s] = replace(
+                g, map=with_weight(g.map, q.astype(np.int64)), bias=None, exponent=exponent
+            )
+            shift = shift + expand_channels(
+                scales.mean_shift(g.map, q / ratio, self.rates[s]), self.node.shape
+            )
+        return quantised, shift
+
+    def _headroom(self, quantised: dict[str, Synapses], scale: Floats, bias: Floats, exponent: int) -> Floats:
+        """Room left in a proven state, as a factor of each unit's scale: below 1 the unit may overflow."""
+        neurons = prod(self.node.shape)
+        integers = {s: g.map.weight for s, g in quantised.items()}
+        total = scales.worst_sum(quantised, integers, self.units) * weight_unit(exponent)
+        floats = {s: g.map.weight for s, g in self.groups.items()}
+        value = np.abs(bias * np.repeat(scale, neurons // self.units))
+        if not self.line:
+            clipped = np.rint(np.minimum(value, formats.BIAS_MAX)).astype(np.int64)
+            value = formats.bias_value(*formats.split_bias(clipped)).astype(np.float64)
+        worst = total + scales.unit_max(value, self.units, neurons)
+        worst = worst * scales.unit_max(scales.gain(self.node, self.timesteps), self.units, neurons)
+        magnitude = scales.worst_sum(self.groups, floats, self.units)
+        magnitude = magnitude + scales.unit_max(np.abs(bias), self.units, neurons)
+        proven = scale <= scales.proven_caps(self.node, magnitude, self.units, self.timesteps) * (1 + 1e-9)
+        factor = scales.STATE_CEILING / np.maximum(worst, 1) * (1 - 1e-6)
+        return np.where(proven & (worst > scales.STATE_CEILING), factor, np.inf)
 
 
-def _choose(largest: Floats, cap: Floats, top: int) -> tuple[int, Floats]:
-    """Weight exponent and scales: the highest exponent that costs no unit any of its weight range.
-
-    A higher exponent makes thresholds, biases and decay finer; where a unit's cap binds at the lowest exponent already,
-    nothing is lost by going on.
-    """
-    with np.errstate(divide="ignore"):
-        wanted = {
-            e: np.where(largest > 0, top * weight_unit(e) / largest, np.inf)
-            for e in range(formats.WEIGHT_EXPONENT_MIN, formats.WEIGHT_EXPONENT_MAX + 1)
-        }
-    lowest = formats.WEIGHT_EXPONENT_MIN
-    free = wanted[lowest] <= cap
-    exponent = max((e for e, w in wanted.items() if (w[free] <= cap[free]).all()), default=lowest)
-    if not free.any():
-        exponent = lowest
-    return exponent, np.minimum(wanted[exponent], cap)
-
-
-def _snap(name: str, scale: Floats, theta: Floats) -> Floats:
-    """Lower scales until each threshold is an integer."""
-    mantissa = np.floor(scale * theta / (1 << ALIGNMENT_SHIFT) * (1 + 1e-12))
-    if (mantissa < 1).any():
-        unit = int(np.argmin(mantissa))
-        raise ExportError(
-            f"{name}: unit {unit} has a threshold of {float(scale[unit] * theta[unit]) / 64:.3f} in integer units, below 1; "
-            "its weights or bias dwarf its threshold: use more bits or a scale per channel, or retrain with weight decay"
-        )
-    return mantissa * (1 << ALIGNMENT_SHIFT) / theta
-
-
-def _clip(
-    name: str,
-    groups: dict[str, Synapses],
-    rates: dict[str, Floats | None],
-    scale: Floats,
-    cap: Floats,
-    exponent: int,
-    top: int,
-    theta: Floats | None,
-    units: int,
-) -> Floats:
-    """Scales that make the expected squared error of the input least: a few large weights may be clipped.
-
-    An error of a weight counts by the rate of its input (mean over calibration samples).
-    """
-    best, best_error = scale, np.full(units, np.inf)
-    for clip in CLIPS:
-        candidate = np.minimum(scale / clip, cap)
-        if theta is not None:
-            candidate = _snap(name, candidate, theta)
-        error = np.zeros(units)
-        for s, g in groups.items():
-            w = g.map.weight.astype(np.float64)
-            ratio = _spread(g.map, candidate / weight_unit(exponent), units)
-            off = (np.clip(np.rint(w * ratio), -top, top) / ratio - w) ** 2
-            error += _by_unit(g.map, off * _input_rates(g.map, rates[s]), units).sum(1)
-        better = error < best_error * (1 - 1e-9)
-        best, best_error = np.where(better, candidate, best), np.where(better, error, best_error)
-    return best
-
-
-def _mean_shift(map_: LinearMap, rounded: Floats, rates: Floats | None) -> Floats:
-    """Mean current that rounded weights add to each output channel at the calibrated input rates.
-
-    Taken off the bias, so that rounding does not move a neuron's operating point (Nagel et al., "Data-free quantization
-    through weight equalization and bias correction", ICCV 2019).
-    """
-    if rates is None:
-        return np.zeros(map_.channels)
-    off = (rounded - map_.weight.astype(np.float64)) * _input_rates(map_, rates)
-    return np.asarray(_by_unit(map_, off, map_.channels).sum(1))
-
-
-def _input_rates(map_: LinearMap, rates: Floats | None) -> Floats:
-    """Rates of a map's inputs, shaped to multiply its weight; convolutions take the mean of a channel."""
-    if rates is None:
-        return np.ones(1)
-    rates = rates + 1e-3  # an input silent in calibration may still fire
-    if isinstance(map_, Dense):
-        return rates[None, :]
-    by_channel = rates.reshape(map_.input_shape[0], -1).mean(1)
-    if map_.channel_axis == 1:
-        return by_channel[:, None, None, None]
-    groups = map_.input_shape[0] // map_.weight.shape[1]
-    per_group = by_channel.reshape(groups, 1, -1).repeat(map_.weight.shape[0] // groups, axis=1)
-    return per_group.reshape(map_.weight.shape[0], -1)[:, :, None, None]
-
-
-def _spread(map_: LinearMap, by_unit: Floats, units: int) -> Floats:
-    """One value a unit, shaped to multiply a map's weight."""
-    shape = [1] * map_.weight.ndim
-    shape[map_.channel_axis] = map_.channels
-    return np.repeat(by_unit, map_.channels // units).reshape(shape)
-
-
-def _integer(name: str, node: LIF | LI, scale: Floats, bias: Floats, *, static: bool) -> IntegerNeuron:
-    shape: Shape = node.shape
-    neurons = int(np.prod(shape))
+def _integer(node: LIF | LI, scale: Floats, bias: Floats, *, static: bool, line: bool) -> IntegerNeuron:
+    neurons = prod(node.shape)
     full = np.repeat(scale, neurons // len(scale))
-    value = np.rint(full * bias).astype(np.int64)
+    value = np.rint(full * (0 * bias if line else bias)).astype(np.int64)
     mantissa, exponent = formats.split_bias(value)
     if isinstance(node, LIF):
         threshold = np.rint(full * node.threshold.astype(np.float64) / (1 << ALIGNMENT_SHIFT)).astype(
@@ -355,15 +311,22 @@ def _integer(name: str, node: LIF | LI, scale: Floats, bias: Floats, *, static: 
         )
     else:
         threshold = np.full(neurons, formats.THRESHOLD_MAX)
+    arriving = (
+        np.rint(full * bias / (1 << ALIGNMENT_SHIFT)).astype(np.int64) if line else np.zeros(0, np.int64)
+    )
+    registers = (np.rint(formats.DECAY_ONE * (1 - keep)).astype(np.int64) for keep in (node.alpha, node.beta))
+    current_decay, membrane_decay = (np.broadcast_to(r, (neurons,)).copy() for r in registers)
     return IntegerNeuron(
-        shape=shape,
-        current_decay=formats.DECAY_ONE - 1,
-        membrane_decay=decay_register(node.beta),
+        shape=node.shape,
+        # A decay of zero would be a register of -1, which only a simulator has.
+        current_decay=np.maximum(current_decay - formats.CURRENT_DECAY_OFFSET, 0),
+        membrane_decay=membrane_decay,
         threshold=threshold,
         bias_mantissa=mantissa,
         bias_exponent=exponent,
-        scale=full,
+        scale=full * node.unit,
         static=static,
         readout=isinstance(node, LI),
         origin=node,
+        line=arriving if arriving.any() else np.zeros(0, np.int64),
     )

@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from .formats import ALIGNMENT_SHIFT, DECAY_ONE, bias_value, weight_unit
-from .graph import LIF, Graph, IntegerNeuron, Synapses
-from .linear import expand_channels
+from .formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, bias_value, weight_unit
+from .graph import LIF, Graph, IntegerNeuron, Node, Synapses
+from .linear import expand_channels, per_channel
 
 
 @dataclass(frozen=True)
@@ -47,33 +47,48 @@ def scale_chain(integer: Graph, original: Graph | None = None) -> dict[str, list
     for name in integer.select(IntegerNeuron):
         node = integer.nodes[name]
         assert isinstance(node, IntegerNeuron)
-        beta = node.origin.beta
-        links = [Link("membrane decay", 1 - beta, node.membrane_decay, node.membrane_decay / DECAY_ONE)]
+        decay = np.broadcast_to(1 - node.origin.beta, node.membrane_decay.shape)
+        links = [_worst("membrane decay", decay, node.membrane_decay, node.membrane_decay / DECAY_ONE)]
+        if node.origin.alpha.any():
+            decay = np.broadcast_to(1 - node.origin.alpha, node.current_decay.shape)
+            register = node.current_decay + CURRENT_DECAY_OFFSET
+            links.append(_worst("current decay", decay, node.current_decay, register / DECAY_ONE))
         if isinstance(node.origin, LIF):
             theta = np.broadcast_to(node.origin.threshold.astype(np.float64), (prod(node.shape),))
-            back = (node.threshold << ALIGNMENT_SHIFT) / node.scale
+            back = (node.threshold << ALIGNMENT_SHIFT) / graph_scale(node)
             links.append(_worst("threshold", theta, node.threshold, back))
         for s in integer.sources(name):
             before = integer.nodes[s]
             source = None if original is None else original.nodes.get(s)
             if isinstance(before, Synapses) and before.exponent is not None and isinstance(source, Synapses):
-                links += _synapses(node, before, source)
+                finer = next((n for n in integer.nodes.values() if getattr(n, "refines", "") == s), None)
+                links += _synapses(node, before, finer, source)
         chains[name] = links
     return chains
 
 
-def _synapses(node: IntegerNeuron, quantised: Synapses, source: Synapses) -> list[Link]:
+def graph_scale(node: IntegerNeuron) -> NDArray[np.float64]:
+    """Membrane units per unit of the float graph (``node.scale`` leads back to the network behind it)."""
+    return np.asarray(node.scale / node.origin.unit)
+
+
+def _synapses(node: IntegerNeuron, quantised: Synapses, finer: Node | None, source: Synapses) -> list[Link]:
     assert quantised.exponent is not None
-    map_ = quantised.map
-    by_channel = node.scale.reshape(map_.channels, -1)[:, 0] / weight_unit(quantised.exponent)
-    shape = [1] * map_.weight.ndim
-    shape[map_.channel_axis] = -1
-    back = map_.weight / by_channel.reshape(shape)
-    links = [_worst("weight", source.map.weight.astype(np.float64), map_.weight, back)]
+    map_, exponent = quantised.map, quantised.exponent
+    weight = map_.weight.astype(np.int64)
+    if isinstance(finer, Synapses) and finer.exponent is not None:
+        weight = (weight << (exponent - finer.exponent)) + finer.map.weight
+        exponent = finer.exponent
+    scale = graph_scale(node)
+    by_channel = scale.reshape(map_.channels, -1)[:, 0] / weight_unit(exponent)
+    back = weight / per_channel(map_, by_channel)
+    links = [_worst("weight", source.map.weight.astype(np.float64), weight, back)]
     if source.bias is not None:
         value = bias_value(node.bias_mantissa, node.bias_exponent)
+        if node.line.size:
+            value = node.line << ALIGNMENT_SHIFT
         bias = expand_channels(source.bias.astype(np.float64), node.shape)
-        links.append(_worst("bias, corrected for rounded weights", bias, value, value / node.scale))
+        links.append(_worst("bias, corrected for rounded weights", bias, value, value / scale))
     return links
 
 

@@ -59,6 +59,7 @@ def lif_step(
     membrane_decay: Ints | int,
     threshold: Ints,
     bias: Ints | int,
+    reset: str = "zero",
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """One step of the leaky integrate-and-fire neuron.
 
@@ -69,20 +70,23 @@ def lif_step(
     synaptic_sum : ndarray of int64
         What arrived this step.
     current_decay, membrane_decay : int or ndarray
-        Registers du and dv, 0..4095.
+        Registers du (-1..4095) and dv (0..4096).
     threshold : ndarray
         Mantissa; compared after a shift by 6.
     bias : ndarray
         In membrane units.
+    reset : str
+        ``zero``, or ``subtract`` the aligned threshold: what a spike does to the membrane.
 
     Returns
     -------
     current, membrane, spikes : ndarray
-        State after the step (membrane zero where a neuron fired) and who fired.
+        State after the step (membrane reset where a neuron fired) and who fired.
     """
     current = wrap_current(
         decay(current, current_decay + CURRENT_DECAY_OFFSET) + (synaptic_sum << ALIGNMENT_SHIFT)
     )
     membrane = saturate_membrane(decay(membrane, membrane_decay) + current + bias)
-    spikes = membrane > (threshold << ALIGNMENT_SHIFT)
-    return current, np.where(spikes, 0, membrane), spikes
+    aligned = np.left_shift(threshold, ALIGNMENT_SHIFT)
+    spikes = membrane > aligned
+    return current, np.where(spikes, membrane - aligned if reset == "subtract" else 0, membrane), spikes

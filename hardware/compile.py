@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ..export.formats import DELAY_MAX
+from ..export.formats import WEIGHT_BITS, WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Ints
 from ..export.graph import Graph, Input, IntegerNeuron, Output, Synapses
 from ..export.levels import require
+from ..export.linear import Dense
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
 from .program_io import map_header
+from .relays import DelayCosts, lay_out
+from .schedule import Link, start_steps
+
+#: Name of the line over which biases of currents arrive.
+ALWAYS_ON = "always_on"
 
 
-def compile_program(graph: Graph, *, period: int | None = None, inject: str | None = None) -> Program:
+def compile_program(
+    graph: Graph,
+    *,
+    period: int | None = None,
+    inject: str | None = None,
+    balance: bool = True,
+    costs: DelayCosts | None = None,
+) -> Program:
     """Compile an integer graph.
 
     Every synapse group takes one step, so a population starts at its longest path from the input; shorter branches get
-    the delay that lines them up.
+    the delay, or the relays, that line them up.
 
     Parameters
     ----------
@@ -27,38 +41,50 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
         Steps between the starts of two samples; the sample's own steps by default.
     inject : str, optional
         Population whose spikes the host injects: only what it feeds is compiled (a decoder without its encoder).
+    balance : bool
+        Without it nothing is lined up: each synapse group delivers as soon as it can, as a naive deployment has it.
+        Such a program runs, and shows what balancing is worth.
+    costs : DelayCosts, optional
+        What the chip asks for delays; by default synapses wait as long as they can.
 
     Raises
     ------
     ProgramError
-        A branch needs a longer delay than a synapse has, or ``inject`` names no population that all the rest hangs on.
+        A loop is faster than the chip, or ``inject`` names no population that all the rest hangs on.
     """
     require(graph, "integer")
     if inject is not None:
         _check_injection(graph, inject)
     kept = _downstream(graph, inject)
-    starts: dict[str, int] = {}
     sources: list[SpikeSource] = []
-    populations: list[Population] = []
     host: dict[str, Any] = {"encoders": [], "steps": []}
     arrays: dict[str, Any] = {}
+    names: list[str] = []
     for name in kept:
         node = graph.nodes[name]
-        if name == inject or (isinstance(node, Input) and node.coding == "spikes"):
+        if name == inject:
             sources.append(SpikeSource(name, node.shape))
-            starts[name] = 0
+        elif isinstance(node, Input) and node.coding == "spikes":
+            sources.append(SpikeSource(name, node.shape, node.peak))
         elif isinstance(node, IntegerNeuron):
-            feeding = [graph.sources(s)[0] for s in graph.sources(name)]
-            missing = [f for f in feeding if not node.static and f not in starts]
-            if missing:
-                raise ProgramError(
-                    f"inject: {name} is fed by {missing[0]} as well, which {inject} does not feed; inject further back"
-                )
-            starts[name] = 0 if node.static else 1 + max(starts[f] for f in feeding)
-            populations.append(_population(name, node, starts[name]))
+            names.append(name)
             if node.static:
                 for synapses in graph.sources(name):
                     _encoder(graph, name, synapses, host, arrays)
+    last = next(graph.sources(name)[0] for name in graph.select(Output))
+    names = [name for name in names if name != last] + [last]  # what the host reads comes last
+    known = {*names, *(s.name for s in sources)}
+    groups = [g for name in graph.select(Synapses) for g in _groups(graph, name, names, known, inject)]
+    lines = [g for name in names for g in _line_groups(name, graph.nodes[name])]
+    if lines:
+        sources.append(SpikeSource(ALWAYS_ON, (1,), constant=True))
+    links = [Link(g.name, g.source, g.target, g.lag) for g in (*groups, *lines)]
+    starts = start_steps(graph.name, [s.name for s in sources], names, links)
+    populations = [_population(name, graph.nodes[name], starts[name]) for name in names]
+    waiting = [replace(g, delay=starts[g.target] + g.lag - starts[g.source] - 1) for g in (*groups, *lines)]
+    if not balance:  # what arrives early counts early
+        waiting = [replace(g, delay=0, lag=g.lag - g.delay) for g in waiting]
+    relays, laid = lay_out(waiting, sources, populations, costs or DelayCosts())
     for index, step in enumerate(graph.host_steps):
         if step.node in kept:
             host["steps"].append({"kind": step.kind, "node": step.node, "arrays": sorted(step.arrays)})
@@ -66,15 +92,14 @@ def compile_program(graph: Graph, *, period: int | None = None, inject: str | No
             arrays |= {
                 f"{prefix}.{key}": np.asarray(array) for key, array in graph.host_steps[index].arrays.items()
             }
-    groups = tuple(_groups(graph, starts, {p.name for p in populations}))
     timesteps = graph.settings.timesteps
     program = Program(
         name=graph.name,
         timesteps=timesteps,
         period=timesteps if period is None else period,
         sources=tuple(sources),
-        populations=tuple(populations),
-        synapses=groups,
+        populations=_in_order(populations, relays),
+        synapses=tuple(laid),
         host=host,
         host_arrays=arrays,
     )
@@ -96,14 +121,15 @@ def _downstream(graph: Graph, inject: str | None) -> list[str]:
     order = graph.order()
     if inject is None:
         return order
-    reached = {inject}
-    for name in order:
-        if any(s in reached for s in graph.sources(name)):
-            reached.add(name)
+    reached, before = {inject}, 0
+    while len(reached) > before:  # a loop may lead back in the order
+        before = len(reached)
+        reached |= {name for name in order if any(s in reached for s in graph.sources(name))}
     return [name for name in order if name in reached]
 
 
-def _population(name: str, node: IntegerNeuron, start: int) -> Population:
+def _population(name: str, node: Any, start: int) -> Population:
+    assert isinstance(node, IntegerNeuron)
     return Population(
         name=name,
         shape=node.shape,
@@ -116,6 +142,7 @@ def _population(name: str, node: IntegerNeuron, start: int) -> Population:
         start=start,
         host_bias=node.static,
         readout=node.readout,
+        reset=node.reset,
     )
 
 
@@ -132,20 +159,48 @@ def _encoder(
     arrays[f"{synapses}.bias"] = np.zeros(node.map.channels, np.float32) if node.bias is None else node.bias
 
 
-def _groups(graph: Graph, starts: dict[str, int], targets: set[str]) -> list[SynapseGroup]:
+def _groups(
+    graph: Graph, name: str, populations: list[str], known: set[str], inject: str | None
+) -> list[SynapseGroup]:
+    node, source = graph.nodes[name], graph.sources(name)[0]
+    assert isinstance(node, Synapses)
     groups = []
-    for name in graph.select(Synapses):
-        node, source = graph.nodes[name], graph.sources(name)[0]
-        assert isinstance(node, Synapses)
-        for target in graph.targets(name):
-            if target not in targets or source not in starts or node.exponent is None:
-                continue
-            delay = starts[target] - starts[source] - 1
-            if delay > DELAY_MAX:
-                raise ProgramError(
-                    f"{name}: {source} must wait {delay} steps for {target}, a synapse delays by at most {DELAY_MAX}; "
-                    "shorten the longer branch"
-                )
-            unique = name if len(graph.targets(name)) == 1 else f"{name}->{target}"
-            groups.append(SynapseGroup(unique, source, target, node.map, node.exponent, delay))
+    for target in graph.targets(name):
+        if target not in populations or node.exponent is None:
+            continue
+        if source not in known:
+            raise ProgramError(
+                f"inject: {target} is fed by {source} as well, which {inject} does not feed; inject further back"
+            )
+        unique = name if len(graph.targets(name)) == 1 else f"{name}->{target}"
+        groups.append(SynapseGroup(unique, source, target, node.map, node.exponent, lag=node.lag))
     return groups
+
+
+def _line_groups(name: str, node: Any) -> list[SynapseGroup]:
+    """Synapses from the always-on line that bring a population's bias exactly, as few as 8-bit weights allow."""
+    assert isinstance(node, IntegerNeuron)
+    rest: Ints = node.line
+    top = (1 << (WEIGHT_BITS - 1)) - 1
+    groups: list[SynapseGroup] = []
+    while rest.any():
+        largest = int(np.abs(rest).max())
+        shift = next(
+            (k for k in range(WEIGHT_EXPONENT_MAX - WEIGHT_EXPONENT_MIN) if largest <= top << k),
+            WEIGHT_EXPONENT_MAX - WEIGHT_EXPONENT_MIN,
+        )
+        weight = np.clip(np.rint(rest / (1 << shift)), -top, top).astype(np.int8)
+        rest = rest - (weight.astype(np.int64) << shift)
+        dense = Dense(weight[:, None], (1,), node.shape)
+        label = f"{name}_bias{len(groups)}"
+        groups.append(SynapseGroup(label, ALWAYS_ON, name, dense, shift + WEIGHT_EXPONENT_MIN))
+    return groups
+
+
+def _in_order(populations: list[Population], relays: list[Population]) -> tuple[Population, ...]:
+    """Relays ahead of the first population that starts later; the last population stays last."""
+    out = list(populations)
+    for relay in relays:
+        at = next((i for i, p in enumerate(out) if p.start > relay.start), len(out) - 1)
+        out.insert(at, relay)
+    return tuple(out)

@@ -230,10 +230,10 @@ def registers(program: Program, chip: Chip) -> list[Finding]:
     found = []
     for p in program.populations:
         for label, value, limit, remedy in (
-            ("current decay", p.current_decay, decay, f"use {decay}"),
+            ("current decay", _largest(p.current_decay), decay, f"use {decay}"),
             (
                 "membrane decay",
-                p.membrane_decay,
+                _largest(p.membrane_decay),
                 decay,
                 f"use {decay}, or keep a small part of the membrane (beta > 0)",
             ),

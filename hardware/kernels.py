@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ..export.formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_BITS, DECAY_ONE, STATE_LIMIT
+from ..export.formats import ALIGNMENT_SHIFT, DECAY_BITS, STATE_LIMIT
 
 
 @njit(inline="always")
@@ -18,9 +18,26 @@ def _decay(state, kept):  # type: ignore[no-untyped-def]
     return (state * kept) >> DECAY_BITS
 
 
+@njit(inline="always")
+def _neuron(u, v, arriving, keep_u, keep_v, bias, threshold, subtract):  # type: ignore[no-untyped-def]
+    """State after a step, and whether the neuron fired."""
+    c = np.int64(arriving) << ALIGNMENT_SHIFT
+    if keep_u:
+        c += _decay(u, keep_u)
+    w = c - 2 * STATE_LIMIT if c > STATE_LIMIT else c
+    w = c + 2 * STATE_LIMIT if w <= -STATE_LIMIT else w
+    m = _decay(v, keep_v) + w + bias
+    m = min(max(m, -(STATE_LIMIT - 1)), STATE_LIMIT - 1)
+    aligned = threshold << ALIGNMENT_SHIFT
+    fired = m > aligned
+    if fired:
+        m = m - aligned if subtract else 0
+    return w, m, fired
+
+
 @njit(parallel=True, cache=True)
 def lif_window(  # type: ignore[no-untyped-def]
-    synaptic, bias, threshold, current_decay, membrane_decay, spikes, currents, membranes, readout
+    synaptic, bias, threshold, keep_u, keep_v, subtract, spikes, currents, membranes, readout
 ):
     """Run a population over one window per sample, from zero state.
 
@@ -32,6 +49,10 @@ def lif_window(  # type: ignore[no-untyped-def]
         (samples or 1, neurons), membrane units.
     threshold : ndarray of int64
         Mantissas (neurons,).
+    keep_u, keep_v : ndarray of int64
+        What a current and a membrane keep of themselves, of 4096 (neurons,).
+    subtract : bool
+        Reset by subtraction.
     spikes : ndarray of uint8
         Output (samples, steps, neurons).
     currents, membranes : ndarray of int64
@@ -40,8 +61,6 @@ def lif_window(  # type: ignore[no-untyped-def]
         Output (samples, neurons): last membrane.
     """
     samples, steps, neurons = spikes.shape
-    keep_u = DECAY_ONE - current_decay - CURRENT_DECAY_OFFSET
-    keep_v = DECAY_ONE - membrane_decay
     record = currents.shape[1] > 0
     for n in prange(samples):
         u = np.zeros(neurons, np.int64)
@@ -50,19 +69,23 @@ def lif_window(  # type: ignore[no-untyped-def]
         for t in range(steps):
             arriving = synaptic[n, t if synaptic.shape[1] > 1 else 0]
             for i in range(neurons):
-                c = np.int64(arriving[i]) << ALIGNMENT_SHIFT
-                if keep_u:
-                    c += _decay(u[i], keep_u)
-                w = c - 2 * STATE_LIMIT if c > STATE_LIMIT else c
-                w = c + 2 * STATE_LIMIT if w <= -STATE_LIMIT else w
-                m = _decay(v[i], keep_v) + w + own_bias[i]
-                m = min(max(m, -(STATE_LIMIT - 1)), STATE_LIMIT - 1)
-                fired = m > (threshold[i] << ALIGNMENT_SHIFT)
-                m = 0 if fired else m
-                u[i] = w
-                v[i] = m
+                u[i], v[i], fired = _neuron(
+                    u[i], v[i], arriving[i], keep_u[i], keep_v[i], own_bias[i], threshold[i], subtract
+                )
                 spikes[n, t, i] = fired
                 if record:
-                    currents[n, t, i] = w
-                    membranes[n, t, i] = m
+                    currents[n, t, i] = u[i]
+                    membranes[n, t, i] = v[i]
         readout[n] = v
+
+
+@njit(cache=True)
+def lif_advance(arriving, bias, threshold, keep_u, keep_v, subtract, u, v, spikes):  # type: ignore[no-untyped-def]
+    """One step of all samples of a population in a loop; ``u`` and ``v`` (samples, neurons) are updated in place."""
+    for n in range(u.shape[0]):
+        own_bias = bias[n if bias.shape[0] > 1 else 0]
+        for i in range(u.shape[1]):
+            u[n, i], v[n, i], fired = _neuron(
+                u[n, i], v[n, i], arriving[n, i], keep_u[i], keep_v[i], own_bias[i], threshold[i], subtract
+            )
+            spikes[n, i] = fired

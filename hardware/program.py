@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +26,21 @@ class ProgramError(Exception):
 
 @dataclass(frozen=True)
 class SpikeSource:
-    """Spikes that the host injects, one bit a neuron and step."""
+    """Spikes that the host injects.
+
+    Attributes
+    ----------
+    peak : int
+        Largest value a spike may carry: 1 for plain spikes, up to 255 for graded ones.
+    constant : bool
+        An always-on line: it fires at every step of a sample, and whoever hands inputs leaves it out. The biases of
+        current-based neurons arrive over it.
+    """
 
     name: str
     shape: Shape
+    peak: int = 1
+    constant: bool = False
 
     @property
     def size(self) -> int:
@@ -39,14 +50,14 @@ class SpikeSource:
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Neurons that share decays and a schedule.
+    """Neurons that share a schedule.
 
     Attributes
     ----------
     shape : tuple of int
-        Shape of the population; arrays below are flat in C order.
-    current_decay, membrane_decay : int
-        Registers du (0..4095) and dv (0..4096).
+        Shape of the population; arrays below are flat in C order, and a single number stands for all neurons.
+    current_decay, membrane_decay : ndarray of int64
+        Registers du (-1..4095; -1 keeps the whole current, as Lava computes it) and dv (0..4096), one a neuron.
     threshold : ndarray of int64
         Mantissa a neuron, 0..131071; a spike needs a membrane above ``threshold << 6``.
     bias_mantissa, bias_exponent : ndarray of int64
@@ -59,12 +70,16 @@ class Population:
         Membrane units per float unit, one a neuron.
     start : int
         Global steps after which a sample's first step reaches the population.
+    reset : str
+        What a spike does to the membrane: ``zero``, or ``subtract`` the threshold (no Lava neuron does that).
+    relay : bool
+        Hands spikes on a few steps later, to line branches up; not part of the network.
     """
 
     name: str
     shape: Shape
-    current_decay: int
-    membrane_decay: int
+    current_decay: Ints
+    membrane_decay: Ints
     threshold: Ints
     bias_mantissa: Ints
     bias_exponent: Ints
@@ -72,6 +87,14 @@ class Population:
     start: int
     host_bias: bool = False
     readout: bool = False
+    reset: Literal["zero", "subtract"] = "zero"
+    relay: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("current_decay", "membrane_decay"):
+            register = np.asarray(getattr(self, name))
+            if not register.ndim:
+                object.__setattr__(self, name, np.full(self.size, register, np.int64))
 
     @property
     def size(self) -> int:
@@ -96,6 +119,9 @@ class SynapseGroup:
         Power of two on the synaptic sum, -1..7.
     delay : int
         Extra steps beside the one that every synapse takes, 0..62.
+    lag : int
+        Steps by which spikes arrive late in the target's local time: 0 in a balanced feed-forward network, at least 1
+        in a loop, negative where nobody lined the branches up.
     """
 
     name: str
@@ -104,6 +130,7 @@ class SynapseGroup:
     map: LinearMap
     exponent: int
     delay: int = 0
+    lag: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +177,11 @@ class Program:
         """Lava's reset offset: states clear at steps t (counted from 1) with ``t % period == offset``."""
         return (population.start + 1) % self.period
 
+    @cached_property
+    def isolated(self) -> bool:
+        """Samples may not stream: spikes that lag would reach the next sample, so the host starts each one anew."""
+        return any(group.lag > 0 for group in self.synapses)
+
     @property
     def depth(self) -> int:
         """Latest start step; a run of S samples takes ``S * period + depth`` steps."""
@@ -167,7 +199,7 @@ class Inputs:
     Attributes
     ----------
     spikes : dict of str to ndarray of uint8
-        By source: (samples, timesteps, lines).
+        By source: (samples, timesteps, lines); always-on lines may be left out.
     biases : dict of str to tuple of ndarray
         By population with ``host_bias``: mantissa and exponent, each (samples, neurons).
     """
@@ -203,7 +235,11 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
     samples = inputs.samples
     if samples < 1:
         raise ProgramError(f"{program.name}: no samples; give at least one")
-    wanted_spikes = {source.name: (samples, program.timesteps, source.size) for source in program.sources}
+    shapes = {source.name: (samples, program.timesteps, source.size) for source in program.sources}
+    wanted_spikes = {
+        s.name: shapes[s.name] for s in program.sources if not s.constant or s.name in inputs.spikes
+    }
+    peak = {source.name: source.peak for source in program.sources}
     wanted_bias = {p.name: (samples, p.size) for p in program.populations if p.host_bias}
     exponents = {k: e for k, (_, e) in inputs.biases.items()}
     mantissas = {k: m for k, (m, _) in inputs.biases.items()}
@@ -218,7 +254,15 @@ def check_inputs(program: Program, inputs: Inputs) -> None:
                 f"input {kind} for {sorted(given)}, the program takes them for {sorted(wanted)}"
             )
         for name, shape in wanted.items():
-            _check_integers(f"input {kind} for {name}", given[name], shape, low, high)
+            top = peak[name] if kind == "spikes" else high
+            _check_integers(f"input {kind} for {name}", given[name], shape, low, top)
+
+
+def with_constants(program: Program, inputs: Inputs) -> Inputs:
+    """The inputs with the spikes of the always-on lines."""
+    shape = (inputs.samples, program.timesteps)
+    constant = {s.name: np.ones((*shape, s.size), np.uint8) for s in program.sources if s.constant}
+    return Inputs({**inputs.spikes, **constant}, inputs.biases)
 
 
 def _check_integers(label: str, array: NDArray[Any], shape: Shape, low: int, high: int) -> None:
@@ -250,6 +294,11 @@ def validate(program: Program) -> None:
         raise ProgramError(f"{program.name}: has no population")
     if not 1 <= program.timesteps <= program.period:
         raise ProgramError(f"{program.timesteps} time steps do not fit a period of {program.period}")
+    for source in program.sources:
+        if source.size < 1 or not 1 <= source.peak <= 255 or (source.constant and source.peak != 1):
+            raise ProgramError(
+                f"source {source.name}: {source.size} lines of up to {source.peak}; 1..255 is possible"
+            )
     for p in program.populations:
         _check_population(p)
     for g in program.synapses:
@@ -272,28 +321,36 @@ def validate(program: Program) -> None:
             raise ProgramError(f"synapse group {g.name}: weight exponent {g.exponent} is outside -1..7")
         if not 0 <= g.delay <= hw.DELAY_MAX:
             raise ProgramError(f"synapse group {g.name}: delay {g.delay} is outside 0..{hw.DELAY_MAX}")
-        if starts[g.source] + 1 + g.delay != starts[g.target]:
+        if starts[g.source] + 1 + g.delay != starts[g.target] + g.lag:
+            late = f" and wants them {g.lag} late" if g.lag else ""
             raise ProgramError(
                 f"synapse group {g.name}: {g.source} starts at {starts[g.source]}, its spikes arrive "
-                f"{1 + g.delay} later, but {g.target} starts at {starts[g.target]}; balance the delays"
+                f"{1 + g.delay} later, but {g.target} starts at {starts[g.target]}{late}; balance the delays"
             )
+    if program.isolated:
+        for p in program.populations:
+            if p.start and p.bias_mantissa.any():
+                raise ProgramError(
+                    f"population {p.name}: has a bias of its own and a start of {p.start}, so it would fire ahead of "
+                    "its sample into spikes that lag; bring the bias over an always-on line"
+                )
 
 
 def _check_population(p: Population) -> None:
+    if p.size < 1:
+        raise ProgramError(f"population {p.name}: shape {p.shape} holds no neuron")
     for label, array, low, high in (
         ("threshold", p.threshold, 0, hw.THRESHOLD_MAX),
         ("bias mantissa", p.bias_mantissa, -hw.BIAS_MANTISSA_MAX, hw.BIAS_MANTISSA_MAX),
         ("bias exponent", p.bias_exponent, 0, hw.BIAS_EXPONENT_MAX),
+        ("current decay", p.current_decay, -1, hw.DECAY_ONE - 1),
+        ("membrane decay", p.membrane_decay, 0, hw.DECAY_ONE),
     ):
         _check_integers(f"population {p.name}: {label}", array, (p.size,), low, high)
-    if p.size < 1:
-        raise ProgramError(f"population {p.name}: shape {p.shape} holds no neuron")
     if p.scale.shape != (p.size,) or not (np.isfinite(p.scale) & (p.scale > 0)).all():
         raise ProgramError(f"population {p.name}: scale must be one finite number above zero a neuron")
-    if not 0 <= p.current_decay < hw.DECAY_ONE or not 0 <= p.membrane_decay <= hw.DECAY_ONE:
-        raise ProgramError(
-            f"population {p.name}: decays {p.current_decay}, {p.membrane_decay} exceed 12 bits"
-        )
+    if p.reset not in ("zero", "subtract"):
+        raise ProgramError(f"population {p.name}: reset {p.reset!r} is neither 'zero' nor 'subtract'")
     if p.start < 0:
         raise ProgramError(f"population {p.name}: starts at {p.start}, before the run does")
     if p.host_bias and p.bias_mantissa.any():

@@ -14,11 +14,18 @@ from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
 
 FORMAT = "spikewright-program"
-VERSION = 1
+VERSION = 2
 MAPS: dict[str, type[Dense] | type[Conv2d] | type[ConvTranspose2d]] = {
     "dense": Dense, "conv2d": Conv2d, "conv_transpose2d": ConvTranspose2d
 }  # fmt: skip
-_POPULATION_ARRAYS = ("threshold", "bias_mantissa", "bias_exponent", "scale")
+_POPULATION_ARRAYS = (
+    "current_decay",
+    "membrane_decay",
+    "threshold",
+    "bias_mantissa",
+    "bias_exponent",
+    "scale",
+)
 
 
 def save_program(program: Program, path: Path) -> None:
@@ -33,7 +40,7 @@ def save_program(program: Program, path: Path) -> None:
         "name": program.name,
         "timesteps": program.timesteps,
         "period": program.period,
-        "sources": [{"name": s.name, "shape": s.shape} for s in program.sources],
+        "sources": [_plain(s, ()) for s in program.sources],
         "populations": [_plain(p, _POPULATION_ARRAYS) for p in program.populations],
         "synapses": [{**_plain(g, ("map",)), "map": map_header(g.map)} for g in program.synapses],
         "host": program.host,
@@ -96,7 +103,7 @@ def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
         name=header["name"],
         timesteps=header["timesteps"],
         period=header["period"],
-        sources=tuple(SpikeSource(s["name"], tuple(s["shape"])) for s in header["sources"]),
+        sources=tuple(SpikeSource(**{**s, "shape": tuple(s["shape"])}) for s in header["sources"]),
         populations=populations,
         synapses=synapses,
         host=header["host"],
@@ -104,7 +111,7 @@ def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
     )
 
 
-def _plain(item: Population | SynapseGroup, leave: tuple[str, ...]) -> dict[str, Any]:
+def _plain(item: SpikeSource | Population | SynapseGroup, leave: tuple[str, ...]) -> dict[str, Any]:
     return {f.name: getattr(item, f.name) for f in fields(item) if f.name not in leave}
 
 

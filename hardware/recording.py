@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,22 @@ class Recording:
     membranes: dict[str, Ints] = field(default_factory=dict)
     overhead_spikes: dict[str, int] | None = None
     seconds: float = 0.0
+
+
+def merge(parts: Sequence[Recording], seconds: float) -> Recording:
+    """Recordings of consecutive samples as one."""
+    keys = ("counts", "readouts", "spikes", "currents", "membranes")
+    merged: dict[str, Any] = {
+        key: {name: np.concatenate([getattr(p, key)[name] for p in parts]) for name in getattr(parts[0], key)}
+        for key in keys
+    }
+    overhead: dict[str, int] | None = None
+    if parts[0].overhead_spikes is not None:
+        overhead = {
+            name: sum((p.overhead_spikes or {}).get(name, 0) for p in parts)
+            for name in parts[0].overhead_spikes
+        }
+    return Recording(parts[0].backend, **merged, overhead_spikes=overhead, seconds=seconds)
 
 
 @dataclass(frozen=True)

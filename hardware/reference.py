@@ -1,7 +1,7 @@
 """The reference interpreter: the definition of what a program does, step by step in global time.
 
 Slow and plain on purpose. One sample after another streams through the populations as on the chip, pipeline fill and
-drain included; every other backend is held against it.
+drain included (a program with loops starts anew for each sample); every other backend is held against it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..export.formats import Ints, bias_value
-from ..export.linear import unroll
+from ..export.unroll import unroll
 from . import arithmetic as hw
-from .program import Inputs, Population, Program, check_inputs, validate
-from .recording import Recording
+from .program import Inputs, Population, Program, check_inputs, validate, with_constants
+from .recording import Recording, merge
 
 
 def run(program: Program, inputs: Inputs) -> Recording:
@@ -38,6 +38,14 @@ def run(program: Program, inputs: Inputs) -> Recording:
     validate(program)
     check_inputs(program, inputs)
     began = time.perf_counter()
+    inputs = with_constants(program, inputs)
+    if not program.isolated:
+        return _stream(program, inputs, began)
+    parts = [_stream(program, inputs.select(slice(k, k + 1)), began) for k in range(inputs.samples)]
+    return merge(parts, time.perf_counter() - began)
+
+
+def _stream(program: Program, inputs: Inputs, began: float) -> Recording:
     samples, total = inputs.samples, program.steps(inputs.samples)
     names = [s.name for s in program.sources] + [p.name for p in program.populations]
     size = {s.name: s.size for s in program.sources} | {p.name: p.size for p in program.populations}
@@ -70,6 +78,7 @@ def run(program: Program, inputs: Inputs) -> Recording:
                 membrane_decay=p.membrane_decay,
                 threshold=p.threshold,
                 bias=_bias(p, inputs, t, program.period),
+                reset=p.reset,
             )
             spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = (
                 fired,

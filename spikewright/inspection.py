@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .errors import BuildError
+from .export.formats import Ints
 from .export.graph import Graph, IntegerNeuron, Synapses
 from .export.linear import fan_out
 from .export.nir_read import read_graph
@@ -56,7 +57,7 @@ def _show_graph(console: Console, graph: Graph, original: Graph | None, json: bo
         return
     settings = graph.settings
     console.print(
-        f"{graph.name}: {settings.timesteps} steps of {settings.dt} s, reset to {settings.reset}",
+        f"{graph.name}: {settings.timesteps} steps of {settings.dt} s",
         highlight=False,
     )
     table = Table("node", "type", "shape", "from", "weights", box=None)
@@ -112,7 +113,7 @@ def _show_program(console: Console, program: Program, json: bool) -> None:
             "start": p.start,
             "reset_interval": program.period,
             "reset_offset": program.reset_offset(p),
-            "membrane_decay": p.membrane_decay,
+            "membrane_decay": _span(p.membrane_decay),
             "threshold": [int(p.threshold.min()), int(p.threshold.max())],
         }
         for p in program.populations
@@ -145,3 +146,9 @@ def _show_program(console: Console, program: Program, json: bool) -> None:
             span,
         )
     console.print(table)
+
+
+def _span(register: Ints) -> int | str:
+    """One register, or the range of them."""
+    low, high = int(register.min()), int(register.max())
+    return low if low == high else f"{low}..{high}"

@@ -1,8 +1,10 @@
-"""Hypothesis strategies for small random programs: branches, delays, odd shapes, every kind of map and parameter."""
+"""Hypothesis strategies for small random programs: branches, loops, delays, odd shapes, every map and parameter."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -47,28 +49,69 @@ def linear_maps(draw: st.DrawFn, input_shape: tuple[int, int, int], rng: np.rand
 
 
 def _population(
-    draw: st.DrawFn, rng: np.random.Generator, name: str, shape: tuple[int, ...], start: int
+    draw: st.DrawFn,
+    rng: np.random.Generator,
+    name: str,
+    shape: tuple[int, ...],
+    start: int,
+    subtract: bool = False,
 ) -> Population:
     size = prod(shape)
     extreme = draw(st.booleans())
     top = 131071 if extreme else draw(st.sampled_from([3, 60, 2000]))
+    current: Any = draw(st.sampled_from([4095, 4095, 0, 1, 700, 4094, -1]))
+    membrane: Any = draw(st.sampled_from([3072, 0, 1, 819, 4095, 4096]))
+    if draw(st.booleans()):  # one register a neuron
+        current = np.where(rng.random(size) < 0.5, current, rng.integers(-1, 4096, size))
+        membrane = np.where(rng.random(size) < 0.5, membrane, rng.integers(0, 4097, size))
     return Population(
         name=name,
         shape=shape,
-        current_decay=draw(st.sampled_from([4095, 4095, 0, 1, 700, 4094])),
-        membrane_decay=draw(st.sampled_from([3072, 0, 1, 819, 4095, 4096])),
+        current_decay=current,
+        membrane_decay=membrane,
         threshold=rng.integers(0, top + 1, size),
         bias_mantissa=rng.integers(-4095, 4096, size) if draw(st.booleans()) else np.zeros(size, np.int64),
         bias_exponent=rng.integers(0, 8 if extreme else 3, size),
         scale=np.ones(size),
         start=start,
         readout=draw(st.booleans()),
+        reset="subtract" if subtract and draw(st.booleans()) else "zero",
     )
 
 
+def _loops(
+    draw: st.DrawFn,
+    rng: np.random.Generator,
+    nodes: dict[str, tuple[tuple[int, ...], int]],
+    populations: list[Population],
+    synapses: list[SynapseGroup],
+) -> list[Population]:
+    """Add synapses that lag, back to earlier populations too; populations bring their biases over the always-on line."""
+    for index in range(draw(st.integers(1, 3))):
+        source, target = (draw(st.sampled_from(sorted(nodes))) for _ in range(2))
+        lead = nodes[source][1] + 1 - nodes[target][1]
+        delay = draw(st.sampled_from([0, 0, 1, 3])) + max(0, -lead)
+        if target in ("in", "always-on"):
+            continue
+        (shape, _), (out, _) = nodes[source], nodes[target]
+        dense = Dense(_weights(draw, rng, (prod(out), prod(shape))), shape, out)
+        exponent, lag = draw(st.integers(-1, 7)), lead + delay
+        synapses.append(SynapseGroup(f"late{index}", source, target, dense, exponent, delay, lag))
+    if not any(group.lag for group in synapses):
+        return populations
+    zeros = {p.name: np.zeros(p.size, np.int64) for p in populations}
+    return [
+        replace(p, bias_mantissa=zeros[p.name], bias_exponent=zeros[p.name]) if p.start else p
+        for p in populations
+    ]
+
+
 @st.composite
-def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs]:
-    """A valid feed-forward program and inputs for one to three samples."""
+def programs(draw: st.DrawFn, max_populations: int = 4, subtract: bool = False) -> tuple[Program, Inputs]:
+    """A valid program and inputs for one to three samples.
+
+    With ``subtract`` some populations reset by subtraction, which Lava cannot.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     timesteps = draw(st.integers(1, 6))
     period = timesteps + draw(st.sampled_from([0, 0, 1, 3]))
@@ -76,12 +119,10 @@ def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs
     shape = draw(st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 4)))
     biases = {}
     if draw(st.booleans()):
-        sources = (SpikeSource("in", shape),)
-        spikes = {
-            "in": (
-                rng.random((samples, timesteps, prod(shape))) < draw(st.sampled_from([0.1, 0.5, 1]))
-            ).astype(np.uint8)
-        }
+        peak = draw(st.sampled_from([1, 1, 2, 255]))
+        sources: tuple[SpikeSource, ...] = (SpikeSource("in", shape, peak),)
+        fired = rng.random((samples, timesteps, prod(shape))) < draw(st.sampled_from([0.1, 0.5, 1]))
+        spikes = {"in": (fired * rng.integers(1, peak + 1, fired.shape)).astype(np.uint8)}
         populations: list[Population] = []
     else:
         sources, spikes = (), {}
@@ -116,7 +157,11 @@ def programs(draw: st.DrawFn, max_populations: int = 4) -> tuple[Program, Inputs
             synapses.append(
                 SynapseGroup(f"{other}-{name}", other, name, dense, draw(st.integers(-1, 7)), gap)
             )
-        populations.append(_population(draw, rng, name, map_.output_shape, start))
+        populations.append(_population(draw, rng, name, map_.output_shape, start, subtract))
         nodes[name] = (map_.output_shape, start)
+    if draw(st.booleans()):
+        sources += (SpikeSource("always-on", (1,), constant=True),)
+        nodes["always-on"] = ((1,), 0)
+        populations = _loops(draw, rng, nodes, populations, synapses)
     program = Program("random", timesteps, period, sources, tuple(populations), tuple(synapses))
     return program, Inputs(spikes, biases)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...export import nir_extension
 from ...export.graph import LIF, Graph, Synapses
+from ...export.linear import channel_sum
 from ...export.record import ModuleRun
 
 #: A mismatch counts as rounding within this many float32 roundings of the largest input a neuron can get.
@@ -218,7 +219,6 @@ def tolerance(graph: Graph, name: str) -> float:
     for s in graph.sources(name):
         synapses = graph.nodes[s]
         assert isinstance(synapses, Synapses)
-        w = np.moveaxis(np.abs(synapses.map.weight), synapses.map.channel_axis, 0)
-        largest += float(w.reshape(len(w), -1).sum(1).max())
+        largest += float(channel_sum(synapses.map, np.abs(synapses.map.weight)).max())
         largest += 0.0 if synapses.bias is None else float(np.abs(synapses.bias).max())
-    return ROUNDINGS * float(np.finfo(np.float32).eps) * largest / (1 - node.beta or 1)
+    return ROUNDINGS * float(np.finfo(np.float32).eps) * largest / (1 - float(node.beta.max()) or 1)

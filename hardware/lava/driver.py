@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...export.formats import Ints
-from ..program import Inputs, Program, check_inputs, validate
+from ..program import Inputs, Program, check_inputs, validate, with_constants
 from ..program_io import save_program
-from ..recording import Recording
+from ..recording import Recording, merge
 from ..reference import windowed
 from .compat import available
 from .group import Group
@@ -51,7 +51,7 @@ def run(
     detail: Literal["states", "spikes"] = "states",
     keep: Collection[str] | None = None,
 ) -> Recording:
-    """Run a batch of samples back to back on Lava.
+    """Run a batch of samples on Lava: back to back, or each in a run of its own where the program has loops.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def run(
     inputs : Inputs
         Spikes and biases of each sample.
     time_limit : float
-        Seconds, start-up included, after which Lava is ended.
+        Seconds of one run, start-up included, after which Lava is ended.
     detail : str
         Record ``states`` of all populations, or ``spikes`` and the states of read-out populations only.
     keep : collection of str, optional
@@ -83,7 +83,29 @@ def run(
     possible, reason = available()
     if not possible:
         raise LavaUnavailable(reason)
+    inputs = with_constants(program, inputs)
+    subtract = next((p.name for p in program.populations if p.reset == "subtract"), None)
+    if subtract is not None:
+        raise LavaError(
+            f"{subtract}: resets by subtraction, which no neuron of Lava does; use the reference or emulator"
+        )
     began = time.perf_counter()
+    if not program.isolated:
+        return _stream(program, inputs, began, time_limit, detail, keep)
+    samples = [inputs.select(slice(k, k + 1)) for k in range(inputs.samples)]
+    parts = [_stream(program, sample, began, time_limit, detail, keep) for sample in samples]
+    return merge(parts, time.perf_counter() - began)
+
+
+def _stream(
+    program: Program,
+    inputs: Inputs,
+    began: float,
+    time_limit: float,
+    detail: Literal["states", "spikes"],
+    keep: Collection[str] | None,
+) -> Recording:
+    """One run of Lava: samples back to back."""
     recorded = tuple(
         index
         for index, p in enumerate(program.populations)

@@ -25,6 +25,7 @@ from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 
 from ...export import formats, linear
+from ...export.unroll import unroll
 from ..arithmetic import synaptic_sum
 from ..program import Population, Program, SynapseGroup
 from . import processes
@@ -119,15 +120,15 @@ class Network:
 
     def _synapses(self, group: SynapseGroup, spikes: Any, target: Any) -> None:
         """Connect by the Lava process that holds the group's map exactly."""
-        map_ = group.map
-        if isinstance(map_, linear.Conv2d) and not group.delay and conv_is_exact(map_, group.exponent):
-            self._convolution(map_, group.exponent, spikes, target)
+        map_, peak = group.map, (1 << self._message_bits(group)) - 1 or 1
+        if isinstance(map_, linear.Conv2d) and not group.delay and conv_is_exact(map_, group.exponent, peak):
+            self._convolution(map_, group, spikes, target)
             return
         settings = {
             "weight_exp": group.exponent,
             "num_weight_bits": formats.WEIGHT_BITS,
             "sign_mode": SignMode.MIXED,
-            "num_message_bits": 0,
+            "num_message_bits": self._message_bits(group),
         }
         stored: Any
         synapses: Any
@@ -136,7 +137,7 @@ class Network:
             synapses = Dense(weights=stored, **settings)
             self.models[synapses] = PyDenseModelBitAcc
         else:
-            stored = formats.MIXED_SIGN_FACTOR * linear.unroll(map_).astype(np.int32)
+            stored = formats.MIXED_SIGN_FACTOR * unroll(map_).astype(np.int32)
             if group.delay:
                 delays = stored.astype(np.int64)
                 delays.data[:] = group.delay
@@ -148,24 +149,29 @@ class Network:
         spikes.connect(synapses.s_in)
         synapses.a_out.connect(target)
 
-    def _convolution(self, map_: linear.Conv2d, exponent: int, spikes: Any, target: Any) -> None:
+    def _message_bits(self, group: SynapseGroup) -> int:
+        """Zero turns whatever arrives into a spike; graded spikes ask for the bits of their payload."""
+        peak = {source.name: source.peak for source in self.program.sources}.get(group.source, 1)
+        return 0 if peak == 1 else int(peak).bit_length()
+
+    def _convolution(self, map_: linear.Conv2d, group: SynapseGroup, spikes: Any, target: Any) -> None:
         # Lava convolves (flipped), in (width, height, channels), and leaves the exponent to the kernel.
         flipped = map_.weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1).astype(np.int64)
         conv = Conv(
-            weight=synaptic_sum(flipped, exponent),
+            weight=synaptic_sum(flipped, group.exponent),
             input_shape=map_.input_shape[::-1],
             stride=map_.stride[::-1],
             padding=map_.padding[::-1],
             dilation=map_.dilation[::-1],
             groups=map_.groups,
-            num_message_bits=0,
+            num_message_bits=self._message_bits(group),
         )
         self.models[conv] = PyConvModelFixed
         spikes.reshape(new_shape=map_.input_shape).transpose(axes=[2, 1, 0]).connect(conv.s_in)
         conv.a_out.transpose(axes=[2, 1, 0]).flatten().connect(target)
 
 
-def conv_is_exact(map_: linear.Conv2d, exponent: int) -> bool:
+def conv_is_exact(map_: linear.Conv2d, exponent: int, peak: int = 1) -> bool:
     """Whether Lava's convolution process computes a map without meeting its own limits."""
     (channels, height, width), (outputs, _, kernel_height, kernel_width) = map_.input_shape, map_.weight.shape
     sides = (
@@ -178,4 +184,4 @@ def conv_is_exact(map_: linear.Conv2d, exponent: int) -> bool:
         *map_.stride,
     )
     magnitude = np.abs(map_.weight.astype(np.int64)).sum((1, 2, 3)).max(initial=0)
-    return max(sides) <= CONV_SIDE and int(synaptic_sum(magnitude, exponent)) < CONV_SUM
+    return max(sides) <= CONV_SIDE and peak * int(synaptic_sum(magnitude, exponent)) < CONV_SUM

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 
 from spikewright.export.formats import ALIGNMENT_SHIFT, STATE_LIMIT
-from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, unroll, with_weight
+from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, with_weight
+from spikewright.export.unroll import unroll
 from spikewright.hardware import lava, reference
 from spikewright.hardware.arithmetic import synaptic_sum
 from spikewright.hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup

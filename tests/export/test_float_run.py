@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LI, LIF, Graph, Input, Synapses
-from spikewright.export.linear import expand_channels, unroll
+from spikewright.export.linear import expand_channels
+from spikewright.export.unroll import unroll
 from tests.export.graphs import chain, float_graphs
 
 Case = tuple[Graph, NDArray[np.float32]]

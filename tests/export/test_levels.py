@@ -75,7 +75,6 @@ FLOAT_RULES: list[tuple[str, Graph, str, str]] = [
     ("steps in words", replace(FLOAT, settings=Settings("8")), "chain", "timesteps is '8'"),
     ("no time", replace(FLOAT, settings=Settings(8, dt=0.0)), "chain", "dt is 0.0"),
     ("infinite time", replace(FLOAT, settings=Settings(8, dt=float("inf"))), "chain", "dt is inf"),
-    ("another reset", replace(FLOAT, settings=Settings(8, reset="subtract")), "chain", "reset is 'subtract'"),
     (
         "bits in a float graph",
         replace(FLOAT, settings=Settings(8, weight_bits=8)),
@@ -213,13 +212,13 @@ INTEGER_RULES: list[tuple[str, Graph, str, str]] = [
     ("a negative exponent", edited(INTEGER, "n1", bias_exponent=BELOW), "n1", "bias exponent -1"),
     (
         "a decay of 13 bits",
-        edited(INTEGER, "n1", current_decay=4096),
+        edited(INTEGER, "n1", current_decay=BELOW + 4097),
         "n1",
-        "current decay 4096 is outside 0..4095",
+        "current decay 4096 is outside -1..4095",
     ),
     (
         "a decay that grows",
-        edited(INTEGER, "n1", membrane_decay=4097),
+        edited(INTEGER, "n1", membrane_decay=BELOW + 4098),
         "n1",
         "membrane decay 4097 is outside 0..4096",
     ),

@@ -20,9 +20,9 @@ from spikewright.export.linear import (
     expand_channels,
     fan_out,
     per_channel,
-    unroll,
     with_weight,
 )
+from spikewright.export.unroll import unroll
 
 Taps = list[tuple[int, int, tuple[int, ...]]]
 

@@ -10,9 +10,10 @@ import pytest
 
 from spikewright.export.formats import BIAS_MAX, THRESHOLD_MAX, bias_value, weight_unit
 from spikewright.export.graph import LIF, Graph, Input, IntegerNeuron, Output, Settings, Synapses
-from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, unroll
+from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 from spikewright.export.quantise import STATIC_MARGIN, Calibration, quantise
+from spikewright.export.unroll import unroll
 from tests.export.graphs import chain
 
 RNG = np.random.default_rng(0)
@@ -138,6 +139,9 @@ def test_a_static_population_uses_the_whole_bias_or_the_whole_threshold(threshol
         assert np.abs(exact - node.threshold).max() < 1e-6
 
 
-def test_a_static_population_of_one_scale_takes_one_threshold() -> None:
-    with pytest.raises(Exception, match="n0: thresholds differ between neurons of the population"):
-        quantise(static(np.linspace(0.25, 1.0, 5)), Calibration({}, {"n0": 1.0}), per_channel=False)
+def test_a_static_population_of_one_scale_rounds_its_thresholds() -> None:
+    integer = quantise(static(np.linspace(0.25, 1.0, 5)), Calibration({}, {"n0": 1.0}), per_channel=False)
+    node = integer.nodes["n0"]
+    assert isinstance(node, IntegerNeuron)
+    assert np.ptp(node.scale) == 0
+    assert np.abs(node.threshold - node.scale * np.linspace(0.25, 1.0, 5) / 64).max() <= 0.5

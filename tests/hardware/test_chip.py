@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, unroll
+from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
+from spikewright.export.unroll import unroll
 from spikewright.hardware import fit as rules
 from spikewright.hardware.chip import FOLDER, Chip, ChipError, chips, load_chip
 from spikewright.hardware.fit import MEMORY, NEURONS, fit

@@ -19,6 +19,7 @@ from spikewright.export.quantise import quantise
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Inputs, ProgramError
+from spikewright.hardware.relays import balance_cost
 from tests.export.graphs import calibrated, chain, dense, float_graphs
 
 STEPS = 5
@@ -67,10 +68,17 @@ def test_each_population_starts_after_its_longest_path_and_the_short_branch_wait
     assert [e["name"] for e in program.host["encoders"]] == ([] if coding == "spikes" else ["w0"])
 
 
-def test_a_branch_that_would_wait_too_long_is_refused_by_name() -> None:
-    compile_program(integer(branched(longest=62)))
-    with pytest.raises(ProgramError, match=r"short: n0 must wait 63 steps for end, .* at most 62"):
-        compile_program(integer(branched(longest=63)))
+@pytest.mark.parametrize(
+    ("longest", "relays", "delays"), [(62, [], [62]), (63, [63], [62]), (130, [63, 126], [62, 62, 4])]
+)
+def test_a_branch_that_waits_longer_than_a_synapse_can_passes_relays(
+    longest: int, relays: list[int], delays: list[int]
+) -> None:
+    program = compile_program(integer(branched(longest=longest)))
+    first = program.population("n0").start
+    assert [p.start - first for p in program.populations if p.relay] == relays
+    assert sorted(g.delay for g in program.synapses if g.delay) == sorted(delays)
+    assert balance_cost(program).relay_neurons == len(relays) * program.population("n0").size
 
 
 def test_registers_and_weights_are_the_graphs() -> None:
@@ -117,7 +125,7 @@ def test_a_period_shorter_than_a_sample_is_refused() -> None:
 
 
 def test_a_float_graph_is_refused() -> None:
-    with pytest.raises(ExportError, match=r"weight_bits is None; quantise to 2\.\.8 bits"):
+    with pytest.raises(ExportError, match=r"weight_bits is None; quantise to 2\.\.8 or 15 bits"):
         compile_program(branched())
 
 

@@ -143,8 +143,8 @@ def rewritten(path: Path, edit: Callable[[dict[str, Any], dict[str, Any]], Any])
 
 
 EDITS: list[tuple[str, Callable[[dict[str, Any], dict[str, Any]], Any], tuple[str, ...]]] = [
-    ("another format", lambda h, a: h.update(format="onnx"), ("onnx version 1", "export it again")),
-    ("another version", lambda h, a: h.update(version=2), ("version 2", "reads", "version 1")),
+    ("another format", lambda h, a: h.update(format="onnx"), ("onnx version 2", "export it again")),
+    ("another version", lambda h, a: h.update(version=1), ("version 1", "reads", "version 2")),
     ("no version", lambda h, a: h.pop("version"), ("version None",)),
     ("no period", lambda h, a: h.pop("period"), ("incomplete", "period")),
     ("a period in words", lambda h, a: h.update(period="long"), ("incomplete",)),

@@ -12,7 +12,7 @@ from tests.programs import programs
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
-@given(programs())
+@given(programs(subtract=True))
 def test_emulator_equals_reference(case: tuple[Program, Inputs]) -> None:
     program, inputs = case
     slow, fast = reference.run(program, inputs), Emulator(program).run(inputs, detail="states")
