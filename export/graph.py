@@ -125,10 +125,13 @@ class Select:
     ----------
     index : ndarray of int64
         For each output the input that it takes, or -1 for zero; flat.
+    lag : int
+        Steps by which they are taken late: 1 for the spikes of the step before.
     """
 
     shape: Shape
     index: Ints
+    lag: int = 0
 
 
 @dataclass(frozen=True)

@@ -45,14 +45,16 @@ def build(
         Names of the synapses that become extension nodes, whatever the limit: as a file has them.
     """
     nodes: dict[str, nir.NIRNode] = {}
-    written: dict[str, Shape] = {}  # the shape a node has in the file: (channels, height, width), or flat
+    # The shapes a node takes and gives in the file: (channels, height, width), or flat.
+    takes: dict[str, Shape] = {}
+    written: dict[str, Shape] = {}
     edges: list[tuple[str, str]] = []
     in_loop = {name: len(group) > 1 for group in graph.loops() for name in group}
     for name in _sources_first(graph):
         node, sources = graph.nodes[name], graph.sources(name)
-        given = {written[s] for s in sources}
+        given = {written[s] if s in written else _expected(graph, s) for s in sources}
         if isinstance(node, Input):
-            takes = written[name] = node.shape
+            takes[name] = written[name] = node.shape
             nodes[name] = nir.Input(
                 np.array(node.shape), metadata=_meta(shape=node.shape, coding=node.coding, peak=node.peak)
             )
@@ -60,22 +62,23 @@ def build(
             bias = _bias(graph, name, node)
             by_channel = bias is None or len(bias) == node.map.channels
             spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape} and by_channel
-            takes = node.map.input_shape if spatial else (prod(node.map.input_shape),)
+            takes[name] = node.map.input_shape if spatial else (prod(node.map.input_shape),)
             written[name] = node.shape if spatial else (size(node),)
             extension = name in extended if extended is not None else entries(node.map) > dense_limit
             above = 0 if node.exponent is None else _exponent(graph, graph.targets(name)[0]) - node.exponent
             nodes[name] = _synapses(node, bias, spatial, extension, above, in_loop[name])
         else:
-            takes = written[name] = node.shape if given == {node.shape} else (size(node),)
-            nodes[name] = _neuron(graph, name, node, takes)
-        late = _steps(node, in_loop[name])
+            takes[name] = written[name] = node.shape if given == {node.shape} else (size(node),)
+            nodes[name] = _neuron(graph, name, node, written[name])
+    for name, wanted in takes.items():
+        behind = name
+        late = _steps(graph.nodes[name], in_loop[name])
         if late:  # a loop takes a step by itself
-            seconds = np.full(takes, late * graph.settings.dt)
-            nodes[delay_name(name)] = nir.Delay(seconds)
-            edges.append((delay_name(name), name))
-        for source in sources:
-            behind = delay_name(name) if late else name
-            if written[source] != takes:
+            behind = delay_name(name)
+            nodes[behind] = nir.Delay(np.full(wanted, late * graph.settings.dt))
+            edges.append((behind, name))
+        for source in graph.sources(name):
+            if written[source] != wanted:
                 flat = f"{source}_flatten"
                 if flat not in nodes:
                     shape = np.array(written[source])
@@ -120,6 +123,16 @@ def _sources_first(graph: Graph) -> list[str]:
         lagging = [n for n in group if getattr(graph.nodes[n], "lag", 0) and len(group) > 1]
         ordered += [n for n in group if n not in lagging] + lagging
     return ordered
+
+
+def _expected(graph: Graph, name: str) -> Shape:
+    """The shape that synapses of a loop will have in the file, ahead of their own turn."""
+    node = graph.nodes[name]
+    assert isinstance(node, Synapses)
+    bias = _bias(graph, name, node)
+    by_channel = bias is None or len(bias) == node.map.channels
+    fits = graph.nodes[graph.sources(name)[0]].shape == getattr(node.map, "input_shape", None)
+    return node.shape if _is_nir_convolution(node.map) and by_channel and fits else (size(node),)
 
 
 def _meta(arrays: Mapping[str, Any] | None = None, **values: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .trace import reset_states, untouched
+from .trace import first_states, reset_states, untouched
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,13 @@ class ModuleRun:
 
 
 def run_module(
-    module: nn.Module, samples: Tensor, timesteps: int, *, method: str = "forward", coding: str = "direct"
+    module: nn.Module,
+    samples: Tensor,
+    timesteps: int,
+    *,
+    method: str = "forward",
+    coding: str = "direct",
+    states: Sequence[Tensor] | None = None,
 ) -> ModuleRun:
     """Step a module of snnTorch neurons from zero state, and leave it as it was.
 
@@ -46,6 +53,8 @@ def run_module(
         Direct coding: (samples, ...); spike coding: (samples, timesteps, ...).
     method : str
         What computes one step.
+    states : sequence of Tensor, optional
+        As in :func:`spikewright.export.trace.trace`.
     """
     step = getattr(module, method)
     # Membranes that the step wants handed in: without one, a neuron goes on from its own.
@@ -69,8 +78,11 @@ def run_module(
         with torch.no_grad(), untouched(module):
             module.eval()
             reset_states(module)
+            carried = first_states(module, len(samples), states)
             for t in range(timesteps):
-                out = step(samples if coding == "direct" else samples[:, t], *unset)
+                out = step(samples if coding == "direct" else samples[:, t], *(carried or unset))
+                if carried:
+                    carried = list(out[1 : 1 + len(carried)])
     finally:
         for handle in handles:
             handle.remove()

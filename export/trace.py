@@ -6,7 +6,7 @@ convolutions and drops the reset kind without a word; here whatever cannot be ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class _ShapeRun(fx.Interpreter):
     """Runs the traced step once and notes the shape of every value."""
 
     def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The sample; what else the step takes, such as membranes, starts at its default or not at all."""
+        """The sample, then states; what the caller leaves out starts at its default or not at all."""
         return next(self.args_iter, args[0] if args else None)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -49,7 +49,7 @@ class _ShapeRun(fx.Interpreter):
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             where = n.target if n.op == "call_module" else n.name
             raise ExportError(f"does not pass {where} ({_first_line(error)})") from error
-        n.meta[TUPLE] = isinstance(result, tuple | list) and len(result) > 0
+        n.meta[TUPLE] = isinstance(result, tuple | list) and any(isinstance(r, Tensor) for r in result)
         first = result[0] if n.meta[TUPLE] else result
         if isinstance(first, Tensor):
             n.meta[SHAPE] = tuple(int(side) for side in first.shape)
@@ -64,6 +64,7 @@ def trace(
     coding: Literal["direct", "spikes"],
     name: str = "network",
     method: str = "forward",
+    states: Sequence[Tensor] | None = None,
 ) -> Graph:
     """Trace one time step of a network of snnTorch neurons.
 
@@ -80,6 +81,9 @@ def trace(
         Steps of a sample.
     coding : str
         ``direct``: the same real values at every step; ``spikes``: 0/1 at each step.
+    states : sequence of Tensor, optional
+        What the step takes beside the sample at the first step, with a batch axis: the spikes of the step before, which
+        it returns in the same order behind its output. By default what the module's ``initial(batch)`` gives.
 
     Returns
     -------
@@ -111,10 +115,21 @@ def trace(
         run.extra_traceback = False
         try:
             with torch.no_grad():
-                run.run(torch.stack([sample, sample]))  # two, so that whatever mixes a batch shows
+                run.run(
+                    torch.stack([sample, sample]), *first_states(module, 2, states)
+                )  # two: mixed batches show
         except ExportError as error:
             raise ExportError(f"{name}: a sample of shape {tuple(sample.shape)} {error}") from error.__cause__
         return GraphBuilder(module, name, coding, timesteps).build(traced)
+
+
+def first_states(module: nn.Module, batch: int, states: Sequence[Tensor] | None = None) -> list[Tensor]:
+    """States of the first step for a batch: those given, or what the module's ``initial`` makes."""
+    if states is None:
+        initial = getattr(module, "initial", None)
+        made = initial(batch) if callable(initial) else ()
+        return list(made) if isinstance(made, tuple | list) else [made]
+    return [state[:1].expand(batch, *state.shape[1:]).clone() for state in states]
 
 
 @contextmanager

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import operator
+from math import prod
 from typing import Any, Literal
 
+import numpy as np
 import snntorch as snn
 import torch
 from torch import fx, nn
 
 from .errors import ExportError
-from .graph import Graph, HostFunction, HostStep, Identity, Input, Node, Output, Settings
+from .graph import Graph, HostFunction, HostStep, Identity, Input, Node, Output, Product, Select, Settings
 from .linear import Shape
+from .trace_functions import MOVES, MOVING_METHODS, MOVING_MODULES, POOLS, apply_node, moved, pool, scaled
 from .trace_layers import SUPPORTED, layer, reshape
-from .trace_neurons import neuron
+from .trace_neurons import neuron, recurrence
 
 SHAPE = (
     "shape"  # where the shape of an fx node's value is noted, batch axis included; absent if it is no tensor
@@ -51,6 +54,8 @@ class GraphBuilder:
         self.names: dict[fx.Node, str] = {}
         self.banned: dict[fx.Node, str] = {}
         self.states: dict[fx.Node, str] = {}  # membranes handed in, and the neuron that took each
+        self.before: dict[fx.Node, str] = {}  # spikes of the step before, and the node that stands for each
+        self.parts: dict[fx.Node, list[Select]] = {}  # results of a chunk or split
         self.calls: set[str] = set()
         self.paths: set[str] = set()
 
@@ -58,7 +63,11 @@ class GraphBuilder:
         """The graph."""
         self.paths = {str(node.target).replace(".", "_") for node in traced.nodes if node.op == "call_module"}
         for node in traced.nodes:
-            if SHAPE not in node.meta and node.op in ("call_function", "call_method"):
+            if (
+                SHAPE not in node.meta
+                and node.op in ("call_function", "call_method")
+                and not node.meta.get(TUPLE)
+            ):
                 self.banned[node] = (
                     "is a number, not a value of the network"  # x.shape[0] on its way to a reshape
                 )
@@ -76,10 +85,41 @@ class GraphBuilder:
             raise ExportError(
                 f"{consumer}: takes {value!r}, no value of the network; use a layer's bias or weights"
             )
+        if value in self.states and not self.states[value] and SHAPE in value.meta:
+            self._step_before(value, consumer)
         if value not in self.names:
             why = self.banned.get(value, "is no value of the network")
             raise ExportError(f"{consumer}: uses {value.name}, which {why}")
         return value
+
+    def _step_before(self, value: fx.Node, consumer: str) -> None:
+        """An argument that goes into a layer: what the step before handed back in its place."""
+        name = self._free(value.name)
+        shape = self._shape(value)
+        self.nodes[name] = Select(shape, np.arange(prod(shape)), lag=1)
+        self.names[value] = self.before[value] = name
+        self.states[value] = consumer
+
+    def _close_loops(self, returned: Any) -> None:
+        """Connect each state argument that is used to the value returned in its place."""
+        arguments = [*self.states]
+        for value, name in self.before.items():
+            position = arguments.index(value) + 1
+            result = (
+                returned[position]
+                if isinstance(returned, tuple | list) and len(returned) > position
+                else None
+            )
+            if not isinstance(result, fx.Node) or result not in self.names:
+                raise ExportError(
+                    f"{value.name}: argument {position + 1} of the step is fed back, but the step returns no spikes in "
+                    f"place {position + 1}; return (output, *states) in the order of the arguments"
+                )
+            if self._shape(result) != self._shape(value):
+                raise ExportError(
+                    f"{value.name}: takes {self._shape(value)}, the step returns {self._shape(result)} in its place"
+                )
+            self.edges.append((self.names[result], name))
 
     def _add(self, node: fx.Node, name: str, built: Node, *inputs: fx.Node) -> None:
         while name in self.nodes:
@@ -105,6 +145,7 @@ class GraphBuilder:
 
     def _output(self, node: fx.Node) -> None:
         value = node.args[0]
+        self._close_loops(value)
         if isinstance(value, tuple | list) and value:
             value = value[0]
         if not isinstance(value, fx.Node):
@@ -126,20 +167,26 @@ class GraphBuilder:
                 f"{path}: called more than once in a step; keep the time loop outside, a module for each use"
             )
         self.calls.add(path)
-        given = dict(zip(("input", "mem"), node.args, strict=False)) | node.kwargs
+        states = ("spk", "mem") if isinstance(module, snn.RLeaky) else ("mem",)
+        states = ("syn", "mem") if isinstance(module, snn.Synaptic) else states
+        given = dict(zip(("input", *states), node.args, strict=False)) | node.kwargs
         current = given.pop("input", given.pop("input_", None))
         if isinstance(module, snn.SpikingNeuron):
-            self._state(path, given.pop("mem", None))
+            for state in states:
+                self._state(path, given.pop(state, None))
         if given:
             raise ExportError(f"{path}: called with {', '.join(given)}; only its input is carried over")
         source = self._source(current, path)
         if isinstance(module, snn.SpikingNeuron):
-            self._add(
-                node,
-                name,
-                neuron(path, module, self._shape(node), self._reads_membrane(path, module, node)),
-                source,
-            )
+            built = neuron(path, module, self._shape(node), self._reads_membrane(path, module, node))
+            self._add(node, name, built, source)
+            loop = recurrence(path, module, self._shape(node))
+            if loop is not None:
+                again = self._free(f"{name}_recurrent")
+                self.nodes[again] = loop
+                self.edges += [(self.names[node], again), (again, self.names[node])]
+        elif isinstance(module, MOVING_MODULES):
+            self._move(node, source, name)
         elif hasattr(module, "spikewright_host_step"):
             self._add(node, name, HostFunction(self._shape(node), str(module.spikewright_host_step)), source)
         else:
@@ -164,9 +211,13 @@ class GraphBuilder:
     def _reads_membrane(self, path: str, module: snn.SpikingNeuron, node: fx.Node) -> bool:
         """Whether the network goes on with the membrane; handing it back beside the output does not count."""
         pair = module.output or not module.init_hidden
+        last = 2 if isinstance(module, snn.Synaptic) else 1
         if pair and module.reset_mechanism == "none" and any(user.op == "output" for user in node.users):
             return True  # a neuron that never resets and hands out both as the network's result is a read-out
-        membranes = [user for user in node.users if _is_item(user, 1)]
+        membranes = [user for user in node.users if _is_item(user, last, last + 1)]
+        for user in node.users:
+            if last == 2 and _is_item(user, 1, 3):
+                self.banned[user] = f"is the synaptic current of {path}, which nothing can read"
         spikes = [node, *(user for user in node.users if _is_item(user, 0))]
         reads = any(_goes_on(m) for m in membranes)
         if reads and any(_goes_on(s) for s in spikes):
@@ -179,10 +230,26 @@ class GraphBuilder:
 
     def _call_function(self, node: fx.Node) -> None:
         name = _FUNCTION_NAMES.get(node.target)  # type: ignore[arg-type]
-        if node.target is operator.getitem:
+        target: Any = node.target
+        if target is operator.getitem and isinstance(node.args[0], fx.Node) and node.args[0] in self.parts:
+            part = self.parts[node.args[0]][node.args[1]]  # type: ignore[index]
+            self._add(node, self._free(node.name), part, self._source(node.args[0].args[0], node.name))
+        elif (
+            target is operator.getitem and isinstance(node.args[0], fx.Node) and node.args[0].meta.get(TUPLE)
+        ):
             self._item(node)
-        elif node.target in (operator.add, torch.add):
+        elif target in (operator.add, torch.add):
             self._addition(node)
+        elif target in (operator.sub, torch.sub):
+            self._subtraction(node)
+        elif target in (operator.mul, torch.mul, operator.truediv, torch.div):
+            self._product(node, target in (operator.truediv, torch.div))
+        elif target in (torch.cat, torch.concat, torch.concatenate, torch.hstack):
+            self._concatenation(node)
+        elif target in MOVES:
+            self._move(node, self._source(self._first(node), node.name), self._free(node.name))
+        elif target in POOLS:
+            self._pool(node, POOLS[target])
         elif name is not None:
             self._function(node, name)
         else:
@@ -192,9 +259,9 @@ class GraphBuilder:
     def _item(self, node: fx.Node) -> None:
         source, index = node.args
         assert isinstance(source, fx.Node)
-        if not source.meta[TUPLE] or not (_is_item(node, 0) or _is_item(node, 1)):
+        if not isinstance(index, int):
             raise ExportError(
-                f"{node.name}: indexes {source.name} by {index}; select inputs by a layer's weights"
+                f"{node.name}: indexes {source.name} by {index}; take one of its results by number"
             )
         if node not in self.banned:
             self.names[node] = self.names[source]
@@ -209,6 +276,89 @@ class GraphBuilder:
             raise ExportError(f"{node.name}: adds shapes {self._shape(a)}, {self._shape(b)}; make them equal")
         self._add(node, self._free(node.name), Identity(self._shape(node)), a, b)
 
+    def _subtraction(self, node: fx.Node) -> None:
+        a, b = (self._source(value, node.name) for value in node.args)
+        if not self._shape(a) == self._shape(b) == self._shape(node):
+            raise ExportError(
+                f"{node.name}: subtracts shapes {self._shape(a)}, {self._shape(b)}; make them equal"
+            )
+        negative = self._free(f"{node.name}_negative")
+        self.nodes[negative] = scaled(self._shape(b), -1.0)
+        self.edges.append((self.names[b], negative))
+        self._add(node, self._free(node.name), Identity(self._shape(node)), a)
+        self.edges.append((negative, self.names[node]))
+
+    def _product(self, node: fx.Node, divides: bool) -> None:
+        """Spikes times spikes, or a value times a number."""
+        numbers = [v for v in node.args if isinstance(v, int | float)]
+        values = [self._source(v, node.name) for v in node.args if not isinstance(v, int | float)]
+        if numbers and len(values) == 1 and not (divides and values[0] is not node.args[0]):
+            factor = 1 / numbers[0] if divides else numbers[0]
+            self._add(node, self._free(node.name), scaled(self._shape(node), factor), values[0])
+            return
+        if divides or numbers or len(values) != 2:
+            raise ExportError(f"{node.name}: divides by a value of the network, which no synapse can")
+        a, b = values
+        if not self._shape(a) == self._shape(b) == self._shape(node):
+            raise ExportError(
+                f"{node.name}: multiplies shapes {self._shape(a)}, {self._shape(b)}; make them equal"
+            )
+        if self.names[a] == self.names[b]:  # the square of a spike is the spike
+            self.names[node] = self.names[a]
+            return
+        self._add(node, self._free(node.name), Product(self._shape(node)), a, b)
+
+    def _concatenation(self, node: fx.Node) -> None:
+        """Each part is placed among zeros, and all are added."""
+        tensors = node.args[0] if node.args else node.kwargs["tensors"]
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", node.kwargs.get("axis", 0))
+        axis = 1 if node.target is torch.hstack else axis
+        assert isinstance(tensors, tuple | list)
+        assert isinstance(axis, int)
+        whole = self._shape(node)
+        axis = axis - 1 if axis > 0 else axis + len(whole)
+        if not 0 <= axis < len(whole):
+            raise ExportError(f"{node.name}: concatenates along the batch axis; use axis 1 or later")
+        at, placed = 0, []
+        for number, tensor in enumerate(tensors):
+            source = self._source(tensor, node.name)
+            shape = self._shape(source)
+            index = np.full(whole, -1)
+            rows = (slice(None),) * axis
+            index[(*rows, slice(at, at + shape[axis]))] = np.arange(prod(shape)).reshape(shape)
+            at += shape[axis]
+            name = self._free(f"{node.name}_part{number}")
+            self.nodes[name] = Select(whole, index.reshape(-1))
+            self.edges.append((self.names[source], name))
+            placed.append(name)
+        self._add(node, self._free(node.name), Identity(whole))
+        self.edges += [(name, self.names[node]) for name in placed]
+
+    def _first(self, node: fx.Node) -> Any:
+        return node.args[0] if node.args else node.kwargs.get("input", node.kwargs.get("self"))
+
+    def _move(self, node: fx.Node, source: fx.Node, name: str) -> None:
+        try:
+            selections = moved(name, self._shape(source), lambda value: apply_node(node, self.root, value))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ExportError(f"{name}: cannot be followed ({error}); {SUPPORTED}") from error
+        if node.meta.get(TUPLE):
+            self.parts[node] = selections
+        else:
+            self._add(node, name, selections[0], source)
+
+    def _pool(self, node: fx.Node, kind: str) -> None:
+        source = self._source(self._first(node), node.name)
+        fields = ("kernel_size", "stride", "padding")
+        fields = (*fields, "dilation") if kind == "max_pool" else (*fields, "ceil_mode", "count_include_pad")
+        given = dict(zip(fields, node.args[1:], strict=False)) | dict(node.kwargs)
+        self._add(
+            node,
+            self._free(node.name),
+            pool(node.name, kind, self._shape(source), self._shape(node), given),
+            source,
+        )
+
     def _function(self, node: fx.Node, name: str) -> None:
         source = self._source(node.args[0] if node.args else node.kwargs.get("input"), node.name)
         if name in _RESHAPES:
@@ -218,6 +368,9 @@ class GraphBuilder:
         self._add(node, self._free(node.name), built, source)
 
     def _call_method(self, node: fx.Node) -> None:
+        if node.target in MOVING_METHODS:
+            self._move(node, self._source(self._first(node), node.name), self._free(node.name))
+            return
         if node.target not in _RESHAPES + _HOST_FUNCTIONS:
             raise ExportError(
                 f"{node.name}: method .{node.target}() has no counterpart on the chip; {SUPPORTED}"
@@ -225,9 +378,9 @@ class GraphBuilder:
         self._function(node, str(node.target))
 
 
-def _is_item(node: fx.Node, index: int) -> bool:
+def _is_item(node: fx.Node, index: int, of: int = 2) -> bool:
     picks = node.op == "call_function" and node.target is operator.getitem
-    return picks and node.args[1] in (index, index - 2)
+    return picks and isinstance(node.args[1], int) and node.args[1] in (index, index - of)
 
 
 def _goes_on(value: fx.Node) -> bool:
@@ -238,6 +391,6 @@ def _goes_on(value: fx.Node) -> bool:
             first = returned[0] if isinstance(returned, tuple | list) and returned else returned
             if first is value:
                 return True
-        elif not (_is_item(user, 0) or _is_item(user, 1)):
+        elif not any(_is_item(user, index) for index in (0, 1, 2)) or not user.args[0].meta.get(TUPLE):
             return True
     return False

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from .errors import ExportError
 from .graph import BatchNorm, FloatArray, HostFunction, Identity, Node, Reshape, Synapses
-from .linear import Conv2d, ConvTranspose2d, Dense, Shape
+from .linear import Conv2d, Conv3d, ConvTranspose2d, Dense, Shape
+from .trace_functions import pool
 
 
 def layer(path: str, module: nn.Module, source: Shape, target: Shape) -> Node:
@@ -27,7 +28,7 @@ def layer(path: str, module: nn.Module, source: Shape, target: Shape) -> Node:
     if build is None:
         raise ExportError(f"{path}: {type(module).__name__} has no counterpart on the chip; {SUPPORTED}")
     node = build(path, module, source, target)
-    if node.shape != target:
+    if prod(node.shape) != prod(target):
         settings = f"its settings give {node.shape}; write output_size as output_padding"
         raise ExportError(f"{path}: gives shape {target}, {settings}")
     return node
@@ -64,7 +65,9 @@ def _pair(path: str, field: str, value: Any) -> tuple[int, int]:
 
 def _linear(path: str, module: nn.Linear, source: Shape, target: Shape) -> Node:
     if len(source) != 1:
-        raise ExportError(f"{path}: nn.Linear over an input of shape {source}; flatten it first")
+        raise ExportError(
+            f"{path}: nn.Linear over an input of shape {source}; flatten it first, or use nn.Conv1d"
+        )
     return Synapses(Dense(_array(module.weight), source, target), _bias(module))
 
 
@@ -78,14 +81,40 @@ def _conv(path: str, module: nn.Conv2d, source: Shape, target: Shape) -> Node:
     return Synapses(map_, _bias(module))
 
 
-def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
-    if module.groups != 1:
+def _conv1d(path: str, module: nn.Conv1d, source: Shape, target: Shape) -> Node:
+    """A picture of height 1."""
+    if module.padding_mode != "zeros" or isinstance(module.padding, str):
         raise ExportError(
-            f"{path}: groups={module.groups}; split a transposed convolution into one layer a group"
+            f"{path}: padding {module.padding!r} of {module.padding_mode}; write numbers, of zeros"
         )
+    stride, padding, dilation = (int(getattr(module, f)[0]) for f in ("stride", "padding", "dilation"))
+    shape = (source[0], 1, source[1])
+    weight = _array(module.weight)[:, :, None]
+    map_ = Conv2d(weight, shape, (1, stride), (0, padding), (1, dilation), module.groups)
+    return Synapses(map_, _bias(module))
+
+
+def _conv3d(path: str, module: nn.Conv3d, source: Shape, target: Shape) -> Node:
+    if module.padding_mode != "zeros" or isinstance(module.padding, str):
+        raise ExportError(
+            f"{path}: padding {module.padding!r} of {module.padding_mode}; write numbers, of zeros"
+        )
+    settings = [tuple(int(v) for v in getattr(module, f)) for f in ("stride", "padding", "dilation")]
+    return Synapses(Conv3d(_array(module.weight), source, *settings, module.groups), _bias(module))
+
+
+def _pool(kind: str) -> Callable[..., Node]:
+    def build(path: str, module: Any, source: Shape, target: Shape) -> Node:
+        return pool(path, kind, source, target, vars(module))
+
+    return build
+
+
+def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
     fields = ("stride", "padding", "output_padding", "dilation")
     settings = [_pair(path, field, getattr(module, field)) for field in fields]
-    return Synapses(ConvTranspose2d(_array(module.weight), source, *settings), _bias(module))
+    map_ = ConvTranspose2d(_array(module.weight), source, *settings, module.groups)
+    return Synapses(map_, _bias(module))
 
 
 def _batch_norm(path: str, module: Any, source: Shape, target: Shape) -> Node:
@@ -99,10 +128,23 @@ def _batch_norm(path: str, module: Any, source: Shape, target: Shape) -> Node:
 
 _LAYERS: dict[type[nn.Module], Callable[..., Node]] = {
     nn.Linear: _linear,
+    nn.Conv1d: _conv1d,
     nn.Conv2d: _conv,
+    nn.Conv3d: _conv3d,
     nn.ConvTranspose2d: _conv_transpose,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
+    nn.BatchNorm3d: _batch_norm,
+    nn.AvgPool1d: _pool("avg_pool"),
+    nn.AvgPool2d: _pool("avg_pool"),
+    nn.AvgPool3d: _pool("avg_pool"),
+    nn.MaxPool1d: _pool("max_pool"),
+    nn.MaxPool2d: _pool("max_pool"),
+    nn.AdaptiveAvgPool1d: _pool("adaptive"),
+    nn.AdaptiveAvgPool2d: _pool("adaptive"),
+    nn.AdaptiveAvgPool3d: _pool("adaptive"),
+    nn.Dropout1d: lambda path, module, source, target: Identity(target),
+    nn.Dropout2d: lambda path, module, source, target: Identity(target),
     nn.Flatten: lambda path, module, source, target: reshape(path, source, target),
     nn.Unflatten: lambda path, module, source, target: reshape(path, source, target),
     nn.Identity: lambda path, module, source, target: Identity(target),
@@ -111,4 +153,7 @@ _LAYERS: dict[type[nn.Module], Callable[..., Node]] = {
     nn.Sigmoid: lambda path, module, source, target: HostFunction(target, "sigmoid"),
 }
 _NAMES = ", ".join(f"nn.{cls.__name__}" for cls in _LAYERS)
-SUPPORTED = f"supported: snn.Leaky, {_NAMES}, +, flatten, reshape, tanh"
+SUPPORTED = (
+    f"supported: snn.Leaky, Synaptic, RLeaky, RSynaptic, {_NAMES}, nn.Upsample (nearest), +, -, * of spikes or with a "
+    "number, torch.cat, slices, permute, flatten, reshape, pools, tanh"
+)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import snntorch as snn
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import ExportError
-from .graph import LI, LIF
-from .linear import Shape
+from .graph import LI, LIF, Floats, Synapses
+from .linear import Conv2d, Shape
+from .trace_layers import layer
 
 #: What snnTorch's neuron does with its membrane, by the method it was built with.
 _RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
@@ -31,15 +33,25 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
     ExportError
         A setting without counterpart; the message names the module, the field and the remedy.
     """
-    if not isinstance(module, snn.Leaky) or type(module).forward is not snn.Leaky.forward:
+    kind = next((cls for cls in (snn.Leaky, snn.Synaptic, snn.RLeaky) if isinstance(module, cls)), None)
+    if kind is None or type(module).forward is not kind.forward:
+        why = ""
+        if isinstance(module, snn.RSynaptic):
+            why = (
+                " (snnTorch 1.0 loses the reset of RSynaptic); feed an snn.Synaptic's spikes of the step before back "
+                "through a linear layer"
+            )
         raise ExportError(
-            f"{path}: {type(module).__name__} neurons are not supported; supported: snn.Leaky as it is"
+            f"{path}: {type(module).__name__} neurons are not supported{why}; supported: snn.Leaky, snn.Synaptic and "
+            "snn.RLeaky as they are"
         )
-    beta = module.beta.detach().clamp(0, 1).cpu().numpy()
-    if beta.size != 1 and np.ptp(beta) != 0:
+    if kind is not snn.Leaky and module.reset_delay:
         raise ExportError(
-            f"{path}: beta differs between neurons, a population has one decay register; train one beta"
+            f"{path}: {kind.__name__} with reset_delay=True discards what arrives as it resets, which no chip does; "
+            "train with reset_delay=False"
         )
+    beta = _decay(path, module, "beta", shape)
+    alpha = _decay(path, module, "alpha", shape) if kind is snn.Synaptic else np.zeros(1)
     for field, neutral in (("graded_spikes_factor", 1.0), ("inhibition", False), ("state_quant", False)):
         value = getattr(module, field)
         if not _equals(value, neutral):
@@ -50,7 +62,7 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
             raise ExportError(
                 f"{path}: its membrane is read out, reset_mechanism is {reset!r}; use reset_mechanism='none'"
             )
-        return LI(shape, float(beta.flat[0]))
+        return LI(shape, beta, alpha)
     if reset != "zero":
         raise ExportError(
             f"{path}: reset_mechanism is {reset!r}, the chip's is zero; train with reset_mechanism='zero'"
@@ -69,10 +81,43 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
         raise ExportError(
             f"{path}: spike_grad fires {fired.tolist()} below, at and above threshold; it must fire 0, 0, 1"
         )
-    return LIF(shape, float(beta.flat[0]), threshold)
+    return LIF(shape, beta, threshold, alpha=alpha)
 
 
-def _reset(path: str, module: snn.Leaky) -> str:
+def recurrence(path: str, module: snn.SpikingNeuron, shape: Shape) -> Synapses | None:
+    """The synapses from a neuron's own spikes of the step before, if it has any.
+
+    Raises
+    ------
+    ExportError
+        A recurrent layer that is none of torch's own.
+    """
+    if not isinstance(module, snn.RLeaky):
+        return None
+    inner = module.recurrent
+    if isinstance(inner, nn.Linear | nn.Conv2d):
+        node = layer(f"{path}.recurrent", inner, shape, shape)
+        assert isinstance(node, Synapses)
+        return replace(node, lag=1)
+    weight = np.broadcast_to(
+        module.recurrent.V.detach().cpu().numpy().astype(np.float32).reshape(-1), (prod(shape),)
+    )
+    return Synapses(
+        Conv2d(weight[:, None, None, None].copy(), (prod(shape), 1, 1), groups=prod(shape)), lag=1
+    )
+
+
+def _decay(path: str, module: Any, field: str, shape: Shape) -> Floats:
+    """What a state keeps: one value, or one a neuron."""
+    value: Floats = getattr(module, field).detach().clamp(0, 1).cpu().numpy().reshape(-1).astype(np.float64)
+    if value.size not in (1, prod(shape)):
+        raise ExportError(
+            f"{path}: {value.size} values of {field} for {prod(shape)} neurons; give one, or one a neuron"
+        )
+    return value[:1] if np.ptp(value) == 0 else value
+
+
+def _reset(path: str, module: Any) -> str:
     """Reset that the neuron really does; setting ``reset_mechanism`` later changes the name only."""
     stated = str(module.reset_mechanism)
     done = _RESETS.get(getattr(module.state_function, "__name__", ""), "of its own kind")

@@ -49,18 +49,18 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
     if not np.isfinite(samples).all():
         raise ProgramError("the samples hold NaN or infinite values; check the loader")
     if not program.host.get("encoders"):
-        if len(program.sources) != 1:
-            raise ProgramError(
-                f"{program.name}: has {len(program.sources)} spike sources, samples have one place to go"
-            )
-        source = program.sources[0]
+        fed = [source for source in program.sources if not source.constant]
+        if len(fed) != 1:
+            raise ProgramError(f"{program.name}: has {len(fed)} spike sources, samples have one place to go")
+        source = fed[0]
         wanted = (program.timesteps, *source.shape)
         if samples.shape[1:] != wanted:
             raise ProgramError(
                 f"samples of shape {samples.shape[1:]}, {source.name} takes spikes of shape {wanted}"
             )
-        if not np.isin(samples, (0, 1)).all():
-            raise ProgramError(f"{source.name} takes spikes, 0 or 1")
+        if not np.isin(samples, range(source.peak + 1)).all():
+            wanted = "0 or 1" if source.peak == 1 else f"whole numbers up to {source.peak}"
+            raise ProgramError(f"{source.name} takes spikes, {wanted}")
         return Inputs({source.name: samples.astype(np.uint8).reshape(len(samples), program.timesteps, -1)}), 0
     currents: dict[str, NDArray[np.float64]] = {}
     for encoder in program.host["encoders"]:

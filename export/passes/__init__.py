@@ -5,12 +5,23 @@ from __future__ import annotations
 from ..graph import Graph, Pass
 from ..levels import require
 from .fold_batch_norm import fold_batch_norm
+from .join_maps import join_maps
 from .lift_host_functions import lift_host_functions
+from .lower_max_pool import lower_max_pool
+from .lower_products import lower_products
 from .mark_static_inputs import mark_static_inputs
 from .remove_identity import remove_identity
 
 #: From the traced graph to the float level, in order.
-TO_FLOAT: tuple[Pass, ...] = (remove_identity, fold_batch_norm, lift_host_functions, mark_static_inputs)
+TO_FLOAT: tuple[Pass, ...] = (
+    lower_products,
+    lower_max_pool,
+    remove_identity,
+    fold_batch_norm,
+    lift_host_functions,
+    join_maps,
+    mark_static_inputs,
+)
 
 
 def to_float(traced: Graph) -> Graph:

@@ -1,4 +1,7 @@
-"""Folds batch normalisation with running statistics into the linear map before it."""
+"""Folds batch normalisation with running statistics into the linear map before it.
+
+Where there is no such map of its own it becomes one: a factor and a bias for each channel.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import torch
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from ..errors import ExportError
+from ..compose import unit_map
 from ..graph import BatchNorm, Graph, Synapses
 from ..linear import ConvTranspose2d, with_weight
 
@@ -18,25 +21,16 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
     ``w' = w g / sqrt(var + eps)``, ``b' = (b - mean) g / sqrt(var + eps) + beta``, computed in double precision so that
     the one rounding to float32 is all that folding adds.
-
-    Raises
-    ------
-    ExportError
-        A normalisation that does not follow exactly one linear map, or a map that feeds others as well.
     """
     for name in graph.select(BatchNorm):
         norm = graph.nodes[name]
         assert isinstance(norm, BatchNorm)
         sources = graph.sources(name)
         before = graph.nodes[sources[0]] if len(sources) == 1 else None
-        if not isinstance(before, Synapses) or graph.targets(sources[0]) != [name]:
-            raise ExportError(
-                f"{name}: batch normalisation must follow one linear or convolution layer of its own"
-            )
-        if before.map.channels != len(norm.mean):
-            raise ExportError(
-                f"{name}: normalises {len(norm.mean)} channels, {sources[0]} has {before.map.channels}"
-            )
+        alone = isinstance(before, Synapses) and graph.targets(sources[0]) == [name]
+        if not isinstance(before, Synapses) or not alone or before.map.channels != len(norm.mean):
+            graph = graph.with_node(name, _own_map(norm))
+            continue
         weight, bias = fuse_conv_bn_weights(
             torch.from_numpy(before.map.weight.astype(np.float64)),
             None if before.bias is None else torch.from_numpy(before.bias.astype(np.float64)),
@@ -54,3 +48,12 @@ def fold_batch_norm(graph: Graph) -> Graph:
         )
         graph = graph.with_node(sources[0], folded).without(name)
     return graph
+
+
+def _own_map(norm: BatchNorm) -> Synapses:
+    channels = len(norm.mean)
+    factor = norm.weight.astype(np.float64) / np.sqrt(norm.variance.astype(np.float64) + norm.eps)
+    bias = norm.bias - norm.mean * factor
+    unit = unit_map((channels, *norm.shape[1:]) if norm.shape[0] == channels else norm.shape)
+    weight = factor.astype(np.float32).reshape(unit.weight.shape)
+    return Synapses(with_weight(unit, weight), bias.astype(np.float32))

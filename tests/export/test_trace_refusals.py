@@ -46,14 +46,13 @@ NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
     (lambda: leaky(graded_spikes_factor=torch.linspace(1, 2, 5)), ("graded_spikes_factor", "1 to 2")),
     (lambda: leaky(inhibition=True), ("inhibition", "only False")),
     (lambda: leaky(state_quant=lambda mem: mem), ("state_quant", "only False")),
-    (lambda: leaky(torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0])), ("beta", "one decay register")),
-    (lambda: leaky(torch.linspace(0.1, 0.9, 5)), ("beta", "one decay register")),  # type: ignore[arg-type]
     (lambda: leaky(threshold=torch.ones(2, 1)), ("2 thresholds for 5 neurons", "one a neuron")),
     (lambda: leaky(threshold=torch.tensor([1.0, 1, 0, 1, 1])), ("threshold", "not above zero")),
     (lambda: leaky(spike_grad=lambda x: (x >= 0).float()), ("spike_grad", "[0.0, 1.0, 1.0]", "0, 0, 1")),
     (lambda: _OwnStep(0.5, init_hidden=True, reset_mechanism="zero"), ("_OwnStep", "snn.Leaky")),
-    (lambda: snn.Synaptic(0.9, 0.5, init_hidden=True), ("Synaptic", "snn.Leaky")),
-    (lambda: snn.RLeaky(0.5, linear_features=5, init_hidden=True), ("RLeaky", "snn.Leaky")),
+    (lambda: snn.Synaptic(0.9, 0.5, init_hidden=True), ("Synaptic", "reset_delay=False")),
+    (lambda: snn.RLeaky(0.5, linear_features=5, init_hidden=True), ("RLeaky", "reset_delay=False")),
+    (lambda: snn.RSynaptic(0.9, 0.5, linear_features=5, init_hidden=True), ("RSynaptic", "loses the reset")),
     (lambda: snn.Alpha(0.9, 0.5, init_hidden=True), ("Alpha", "snn.Leaky")),
     (lambda: snn.Lapicque(0.5, init_hidden=True), ("Lapicque", "snn.Leaky")),
 ]
@@ -83,15 +82,9 @@ def _loop_over_data(m: Any, x: Any) -> Any:
 
 
 FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
-    (
-        "concatenation",
-        lambda m, x: m.lif(m.wide(torch.cat([x, x], 1))),
-        ("cat:", "function cat", "supported"),
-    ),
     ("relu function", lambda m, x: m.lif(torch.relu(m.fc(x))), ("relu:", "function relu", "supported")),
     ("functional relu", lambda m, x: m.lif(nn.functional.relu(m.fc(x))), ("relu:", "supported")),
     ("relu method", lambda m, x: m.lif(m.fc(x).relu()), ("relu:", "method .relu()", "supported")),
-    ("product", lambda m, x: m.lif(m.fc(x) * 0.5), ("mul:", "function mul", "supported")),
     ("constant added", lambda m, x: m.lif(m.fc(x) + 1.0), ("add:", "1.0", "bias")),
     (
         "added to itself",
@@ -99,18 +92,17 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
         ("add:", "itself", "scale the weights"),
     ),
     (
-        "added to its dropout",
-        lambda m, x: m.lif((lambda y: y + m.drop(y))(m.fc(x))),
-        ("lif", "2 times by fc"),
-    ),
-    (
         "scaled addition",
         lambda m, x: m.lif(torch.add(m.fc(x), m.skip(x), alpha=0.5)),
         ("add:", "alpha", "scale"),
     ),
     ("broadcast addition", lambda m, x: m.lif(m.fc(x) + m.one(x)), ("add:", "(5,), (1,)", "equal")),
-    ("permuted channels", lambda m, x: m.lif(m.fc(x)[:, [1, 0, 2, 4, 3]]), ("getitem:", "fc", "weights")),
-    ("first sample", lambda m, x: m.lif(m.fc(x))[0], ("getitem:", "lif")),
+    ("first sample", lambda m, x: m.lif(m.fc(x))[0], ("getitem:", "batch axis first")),
+    ("a product of currents", lambda m, x: m.lif(m.fc(x) * m.skip(x)), ("mul:", "fc", "no spike train")),
+    ("a quotient", lambda m, x: m.lif(m.fc(x) / m.skip(x)), ("truediv:", "divides")),
+    ("the largest of currents", lambda m, x: m.lif(nn.functional.max_pool1d(m.fc(x), 5)), ("max_pool1d:",)),
+    ("concatenated samples", lambda m, x: m.lif(m.fc(torch.cat([x, x], 0))), ("cat:", "batch axis")),
+    ("flipped samples", lambda m, x: m.lif(m.fc(torch.flip(x, [0]))), ("flip:", "mixes the samples")),
     ("batch in a view", lambda m, x: m.lif(m.fc(x)).view(1, -1), ("view:", "batch", "axis 1")),
     ("batch in a flatten", lambda m, x: m.lif(m.fc(x)).flatten(), ("flatten:", "batch", "axis 1")),
     ("time loop", _twice, ("fc:", "more than once", "time loop outside")),
@@ -124,28 +116,16 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
     ("a dictionary", lambda m, x: {"spikes": m.lif(m.fc(x))}, ("returns a", "tuple")),
     ("nothing", lambda m, x: None, ("returns a NoneType",)),
     ("two outputs added", lambda m, x: m.lif(m.fc(x)) + m.other(m.skip(x)), ("output", "lif and other")),
-    ("spikes twice weighted", lambda m, x: m.other(m.skip(m.fc(x))), ("skip", "fc", "spiking layer between")),
     ("unused layer", lambda m, x: (m.lif(m.fc(x)), m.skip(x))[0], ("skip", "feeds nothing")),
     ("tanh inside", lambda m, x: m.other(m.back(torch.tanh(m.lif(m.fc(x))))), ("tanh", "read-out")),
     ("current as output", lambda m, x: m.fc(x), ("output", "fc", "end the network with neurons")),
-    ("raw spikes as current", lambda m, x: m.other(m.lif(m.fc(x))), ("other", "lif", "linear layer")),
-    (
-        "sum of spike trains",
-        lambda m, x: m.last(m.back(m.lif(m.fc(x)) + m.other(m.skip(x)))),
-        ("back", "adds spike"),
-    ),
-    ("one current, two scales", lambda m, x: _shared(m, m.fc(x)), ("fc", "lif and other", "of its own")),
 ]
-
-
-def _shared(m: Any, current: Any) -> Any:
-    return m.last(m.back(m.lif(current)) + m.forth(m.other(current)))
 
 
 @pytest.mark.parametrize(("step", "words"), [f[1:] for f in FUNCTIONS], ids=[f[0] for f in FUNCTIONS])
 def test_a_function_without_counterpart_is_named(step: Step, words: tuple[str, ...]) -> None:
     parts = {
-        "wide": nn.Linear(12, 5), "skip": nn.Linear(5 if words[:2] == ("skip", "fc") else 6, 5),
+        "wide": nn.Linear(12, 5), "skip": nn.Linear(6, 5),
         "one": nn.Linear(6, 1), "drop": nn.Dropout(), "other": leaky(threshold=0.3), "last": leaky(),
         "back": nn.Linear(5, 5), "forth": nn.Linear(5, 5),
     }  # fmt: skip
@@ -153,9 +133,6 @@ def test_a_function_without_counterpart_is_named(step: Step, words: tuple[str, .
 
 
 LAYERS: list[tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = [
-    (nn.MaxPool2d(2), (2, 6, 4), ("0: ", "MaxPool2d", "supported")),
-    (nn.AvgPool2d(2), (2, 6, 4), ("0: ", "AvgPool2d", "supported")),
-    (nn.Conv1d(2, 3, 2), (2, 6), ("0: ", "Conv1d", "supported")),
     (nn.ReLU(), (6,), ("0: ", "ReLU", "supported")),
     (
         nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"),
@@ -163,7 +140,6 @@ LAYERS: list[tuple[nn.Module, tuple[int, ...], tuple[str, ...]]] = [
         ("0: ", "padding_mode='circular'", "only zeros"),
     ),
     (nn.Conv2d(2, 3, 3, padding="same"), (2, 6, 4), ("0: ", "padding='same'", "numbers")),
-    (nn.ConvTranspose2d(2, 4, 3, groups=2), (2, 6, 4), ("0: ", "groups=2", "one layer a group")),
     (nn.Linear(4, 3), (6, 4), ("0: ", "(6, 4)", "flatten")),
     (nn.Flatten(0), (6,), ("0: ", "batch")),
 ]
@@ -179,16 +155,10 @@ def test_a_layer_without_counterpart_is_named(
 @pytest.mark.parametrize(
     ("net", "shape", "words"),
     [
-        (nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 5), leaky()), (6,), ("0: ", "layer of its own")),
         (
             nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5, track_running_stats=False), leaky()),
             (6,),
             ("1: ", "running"),
-        ),
-        (
-            nn.Sequential(nn.Linear(6, 4), nn.Unflatten(1, (2, 2, 1)), nn.BatchNorm2d(2), leaky()),
-            (6,),
-            ("2: ", "2", "4"),
         ),
     ],
 )
@@ -237,7 +207,7 @@ def test_a_second_input_is_not_taken_for_a_state() -> None:
         ),
         (lambda m, x, a, b: m.lif1(m.fc1(x), m.lif1.reset_mem())[0], ("lif1", "forgets", "init_hidden=True")),
         (lambda m, x, a, b: m.lif2(m.fc2(m.lif1(m.fc1(x), a)[1]), b)[0], ("lif1", "membrane", "'none'")),
-        (lambda m, x, a, b: m.lif1(m.fc1(x), a)[::-1], ("lif1", "slice")),
+        (lambda m, x, a, b: m.lif1(m.fc1(x), a)[::-1], ("getitem", "slice")),
     ],
 )
 def test_a_membrane_that_is_not_the_neurons_own_is_named(
