@@ -1,0 +1,238 @@
+"""From any NIR 1.0 graph to the traced level, and through the passes to the float level."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ..compose import unit_map
+from ..errors import ExportError
+from ..graph import Floats, Graph, Identity, Input, Node, Output, Reshape, Select, Settings, Synapses
+from ..linear import Conv2d, Dense, Shape, Sparse, with_weight
+from ..passes import to_float
+from .choices import Choices
+from .neurons import NEURONS, neuron, spread
+from .raw import RawGraph, RawNode, read_raw
+from .shapes import numbers, output_shapes, padding, picture
+
+DEFAULT_STEPS = 100
+
+
+def read_foreign(path: Path, choices: Choices | None = None) -> Graph:
+    """Read a NIR file of any tool as a float graph.
+
+    Parameters
+    ----------
+    choices : Choices, optional
+        What the file leaves open.
+
+    Raises
+    ------
+    ExportError
+        The file is damaged, a choice is missing, or the graph holds something no chip computes; the message names the
+        file, the node and the field.
+    """
+    raw = read_raw(path)
+    try:
+        return to_float(convert(raw, path.stem, choices or Choices()))
+    except ExportError as error:
+        raise ExportError(f"{path}: {error}") from None
+    except (ValueError, MemoryError) as error:
+        raise ExportError(f"{path}: its numbers make no network ({error}); export it again") from None
+
+
+def convert(raw: RawGraph, name: str, choices: Choices) -> Graph:
+    """The traced graph of a raw one."""
+    choices = choices.with_metadata(raw.metadata)
+    sources: dict[str, list[str]] = {n: [a for a, b in raw.edges if b == n] for n in raw.nodes}
+    for node in raw.nodes:
+        if raw.nodes[node].kind != "Input" and not sources[node]:
+            raise ExportError(f"{node}: nothing feeds it; connect it, or give the graph an Input there")
+    shapes = output_shapes(raw, sources)
+    late = _back_edges(raw)
+    nodes: dict[str, Node] = {}
+    edges: list[tuple[str, str]] = []
+    for key, node in raw.nodes.items():
+        first = _built(key, node, shapes, sources[key], choices, nodes, edges)
+        for source in sources[key]:
+            if prod(shapes[source]) != prod(shapes[sources[key][0]]):
+                raise ExportError(
+                    f"{key}: is fed {shapes[source]} by {source} and {shapes[sources[key][0]]} by {sources[key][0]}; "
+                    "sums need equal shapes"
+                )
+            if (source, key) in late:
+                before = f"{source}_before_{key}"
+                nodes[before] = Select(shapes[source], np.arange(prod(shapes[source])), lag=1)
+                edges += [(source, before), (before, first)]
+            else:
+                edges.append((source, first))
+    timesteps = DEFAULT_STEPS if choices.timesteps is None else choices.timesteps
+    dt = 1e-4 if choices.dt is None else float(choices.dt)  # no time constant asked for it
+    return Graph(name, nodes, tuple(edges), Settings(timesteps, dt))
+
+
+def _built(
+    key: str,
+    node: RawNode,
+    shapes: dict[str, Shape],
+    sources: list[str],
+    choices: Choices,
+    nodes: dict[str, Node],
+    edges: list[tuple[str, str]],
+) -> str:
+    """Add what a node becomes; returns where its inputs go."""
+    source = shapes[sources[0]] if sources else ()
+    if node.kind in NEURONS:
+        built, factor = neuron(key, node, shapes[key], choices)
+        nodes[key] = built
+        if factor is None:
+            return key
+        gain = f"{key}_gain"
+        nodes[gain] = _scaled(shapes[key], factor)
+        edges.append((gain, key))
+        return gain
+    if node.kind == "Delay":
+        _delays(key, node, source, choices, nodes, edges)
+        return f"{key}_in"
+    nodes[key] = _simple(key, node, source, shapes[key], choices)
+    return key
+
+
+def _simple(key: str, node: RawNode, source: Shape, target: Shape, choices: Choices) -> Node:
+    fields = node.fields
+    if node.kind == "Input":
+        if choices.coding not in ("spikes", "direct"):
+            raise ExportError(f"{key}: coding is {choices.coding!r}; state 'spikes' or 'direct'")
+        return Input(target, choices.coding, choices.peak)
+    if node.kind == "Output":
+        if prod(source) != prod(target):
+            raise ExportError(f"{key}: field 'shape' is {target}, what feeds it gives {source}")
+        return Output(target)
+    if node.kind == "Flatten":
+        return Reshape(target)
+    if node.kind == "Scale":
+        return _scaled(source, spread(key, "scale", fields["scale"], source))
+    if node.kind in ("Affine", "Linear"):
+        return _matrix(key, fields, source)
+    if node.kind in ("SumPool2d", "AvgPool2d"):
+        shape = picture(key, source, 2)
+        kernel = numbers(key, "kernel_size", fields["kernel_size"], 2)
+        value = 1.0 if node.kind == "SumPool2d" else 1 / prod(kernel)
+        weight = np.full((shape[0], 1, *kernel), value, np.float32)
+        return Synapses(
+            Conv2d(
+                weight,
+                shape,
+                numbers(key, "stride", fields["stride"], 2),
+                padding(key, node, 2),
+                groups=shape[0],
+            )
+        )
+    return _convolution(key, node, source)
+
+
+def _matrix(key: str, fields: dict[str, Any], source: Shape) -> Synapses:
+    weight = fields["weight"].astype(np.float32)
+    outputs, inputs = weight.shape
+    bias = None if fields.get("bias") is None else np.asarray(fields["bias"], np.float32).reshape(-1)
+    if bias is not None and bias.size not in (1, outputs):
+        raise ExportError(f"{key}: field 'bias' has {bias.size} values for {outputs} outputs")
+    if bias is not None:
+        bias = np.broadcast_to(bias, (outputs,)).copy()
+    if prod(source) == inputs:
+        return Synapses(Dense(weight, source, (outputs,)), bias)
+    # Over the last axis only: the same matrix for each row.
+    rows = prod(source[:-1])
+    blocks = sparse.csr_matrix(sparse.kron(sparse.eye(rows), sparse.csr_matrix(weight)), dtype=np.float32)
+    map_ = Sparse.of(blocks, source, (*source[:-1], outputs))
+    return Synapses(map_, None if bias is None else np.tile(bias, rows))
+
+
+def _convolution(key: str, node: RawNode, source: Shape) -> Synapses:
+    axes = 1 if node.kind == "Conv1d" else 2
+    shape, fields = picture(key, source, axes), node.fields
+    weight = fields["weight"].astype(np.float32)
+    stride, dilation = (numbers(key, f, fields[f], axes) for f in ("stride", "dilation"))
+    pads, groups = padding(key, node, axes), numbers(key, "groups", fields["groups"], 1)[0]
+    if axes == 1:  # a picture of height 1
+        shape, weight = (shape[0], 1, shape[1]), weight[:, :, None]
+        stride, dilation, pads = (1, *stride), (1, *dilation), (0, *pads)
+    try:
+        map_ = Conv2d(weight, shape, stride, pads, dilation, groups)
+    except ValueError as error:
+        raise ExportError(f"{key}: {error}") from None
+    bias = np.asarray(fields["bias"], np.float32).reshape(-1)
+    if bias.size not in (1, map_.channels):
+        raise ExportError(f"{key}: field 'bias' has {bias.size} values for {map_.channels} channels")
+    bias = np.broadcast_to(bias, (map_.channels,)).copy()
+    return Synapses(map_, bias if bias.any() else None)
+
+
+def _scaled(shape: Shape, factor: Floats) -> Synapses:
+    """A factor for each value; one weight where they share it."""
+    if factor.size == 1:
+        unit = unit_map(shape)
+    else:
+        by_channel = factor.reshape(shape[0], -1)
+        if np.ptp(by_channel, axis=1).max() == 0:
+            unit, factor = unit_map(shape), by_channel[:, 0]
+        else:
+            unit = unit_map((prod(shape), 1))
+    weight = np.broadcast_to(factor.astype(np.float32), (len(unit.weight),)).reshape(unit.weight.shape)
+    return Synapses(with_weight(unit, weight.copy()))
+
+
+def _delays(
+    key: str,
+    node: RawNode,
+    source: Shape,
+    choices: Choices,
+    nodes: dict[str, Node],
+    edges: list[tuple[str, str]],
+) -> None:
+    """One selection for each delay; together they pass every value once."""
+    seconds = spread(key, "delay", np.asarray(node.fields["delay"]), source)
+    if (seconds < 0).any():
+        raise ExportError(
+            f"{key}: field 'delay' is {seconds.min():g} s; spikes cannot arrive before they are sent"
+        )
+    steps = seconds / choices.step(key, "delay") if seconds.any() else seconds
+    whole = np.rint(steps)
+    if (np.abs(steps - whole) > 1e-3 * np.maximum(whole, 1)).any():
+        worst = float(seconds[np.argmax(np.abs(steps - whole))])
+        raise ExportError(
+            f"{key}: field 'delay' is {worst:g} s, no whole number of steps; round it, or state another dt"
+        )
+    whole = np.broadcast_to(whole, (prod(source),)).astype(int)
+    nodes[f"{key}_in"], nodes[key] = Identity(source), Identity(source)
+    for lag in np.unique(whole):
+        index = np.where(whole == lag, np.arange(len(whole)), -1)
+        nodes[f"{key}_{lag}"] = Select(source, index, lag=int(lag))
+        edges += [(f"{key}_in", f"{key}_{lag}"), (f"{key}_{lag}", key)]
+
+
+def _back_edges(raw: RawGraph) -> set[tuple[str, str]]:
+    """Edges that close a loop, seen from the input: their spikes are those of the step before."""
+    targets: dict[str, list[str]] = {n: [b for a, b in raw.edges if a == n] for n in raw.nodes}
+    back: set[tuple[str, str]] = set()
+    done: set[str] = set()
+    starts = [n for n, node in raw.nodes.items() if node.kind == "Input"] + list(raw.nodes)
+    for start in starts:
+        if start in done:
+            continue
+        path = {start: iter(targets[start])}
+        while path:
+            name = next(reversed(path))
+            step = next(path[name], None)
+            if step is None:
+                del path[name]
+                done.add(name)
+            elif step in path:
+                back.add((name, step))
+            elif step not in done:
+                path[step] = iter(targets[step])
+    return back

@@ -1,0 +1,157 @@
+"""Shapes of all nodes of a NIR graph, followed from its input and its neurons; what the file says of them is not needed."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..errors import ExportError
+from ..linear import Shape
+from .neurons import NEURONS
+from .raw import RawGraph, RawNode
+
+#: A picture of one channel axis and its sides: more neurons than any network has mean a damaged file.
+MAX_SIZE = 1 << 28
+
+
+def output_shapes(graph: RawGraph, sources: dict[str, list[str]]) -> dict[str, Shape]:
+    """Shape of what leaves each node.
+
+    Raises
+    ------
+    ExportError
+        A node whose inputs do not fit, or that nothing determines.
+    """
+    shapes: dict[str, Shape] = {}
+    waiting = list(graph.nodes)
+    while waiting:
+        left = []
+        for name in waiting:
+            shape = _shape(name, graph.nodes[name], [shapes[s] for s in sources[name] if s in shapes])
+            if shape is None:
+                left.append(name)
+            elif min(shape, default=1) < 1 or prod(shape) > MAX_SIZE:
+                raise ExportError(f"{name}: gives shape {shape}; check its sides")
+            else:
+                shapes[name] = shape
+        if len(left) == len(waiting):
+            raise ExportError(f"{left[0]}: nothing determines its shape; connect it to the input")
+        waiting = left
+    return shapes
+
+
+def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape | None:
+    fields = node.fields
+    if node.kind in ("Input", "Output"):
+        return _whole(name, fields["shape"])
+    if node.kind in NEURONS:
+        own = max((np.shape(v) for v in fields.values()), key=prod, default=())
+        known = given[0] if given else None
+        if known is not None and (prod(own) <= 1 or prod(own) < prod(known)):
+            return known  # parameters that all neurons, or all of a channel, share
+        return tuple(int(n) for n in own) if prod(own) > 1 or (known is None and own) else known
+    if not given:
+        return None
+    source = given[0]
+    if node.kind in ("Affine", "Linear"):
+        if fields["weight"].ndim != 2:
+            raise ExportError(
+                f"{name}: field 'weight' has shape {fields['weight'].shape}, wanted (outputs, inputs)"
+            )
+        outputs, inputs = fields["weight"].shape
+        if prod(source) == inputs:
+            return (int(outputs),)
+        if source and source[-1] == inputs:
+            return (*source[:-1], int(outputs))
+        raise ExportError(f"{name}: takes {inputs} values, what feeds it gives {source}")
+    if node.kind == "Flatten":
+        return (prod(source),)
+    if node.kind in ("Scale", "Delay"):
+        return source
+    return spatial(name, node, source)
+
+
+def spatial(name: str, node: RawNode, source: Shape) -> Shape:
+    """Output of a convolution or pool over (channels, *sides)."""
+    axes = 1 if node.kind == "Conv1d" else 2
+    channels, *sides = picture(name, source, axes)
+    fields = node.fields
+    if node.kind.startswith("Conv"):
+        weight = fields["weight"]
+        if weight.ndim != axes + 2:
+            raise ExportError(f"{name}: field 'weight' has shape {weight.shape}, wanted {axes + 2} axes")
+        channels, kernel = int(weight.shape[0]), weight.shape[2:]
+        dilation = numbers(name, "dilation", fields["dilation"], axes)
+    else:
+        kernel, dilation = numbers(name, "kernel_size", fields["kernel_size"], axes), (1,) * axes
+    stride = numbers(name, "stride", fields["stride"], axes)
+    pads = padding(name, node, axes)
+    return (
+        channels,
+        *(
+            (n + 2 * p - d * (k - 1) - 1) // s + 1
+            for n, p, d, k, s in zip(sides, pads, dilation, kernel, stride, strict=True)
+        ),
+    )
+
+
+def padding(name: str, node: RawNode, axes: int) -> tuple[int, ...]:
+    """Padding as numbers; ``same`` is worked out where it is symmetric."""
+    value = node.fields["padding"]
+    if not isinstance(value, str):
+        return numbers(name, "padding", value, axes, lowest=0)
+    if value == "valid":
+        return (0,) * axes
+    kernel, dilation = (
+        node.fields["weight"].shape[2:],
+        numbers(name, "dilation", node.fields["dilation"], axes),
+    )
+    if any(s != 1 for s in numbers(name, "stride", node.fields["stride"], axes)):
+        raise ExportError(f"{name}: field 'padding' is 'same' with a stride; write the numbers out")
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if any(r % 2 for r in reach):
+        raise ExportError(
+            f"{name}: field 'padding' is 'same' with an even kernel, which pads one side more; write it out"
+        )
+    return tuple(r // 2 for r in reach)
+
+
+def picture(name: str, source: Shape, axes: int) -> Shape:
+    """The shape as (channels, *sides), without leading axes of one."""
+    while len(source) > axes + 1 and source[0] == 1:
+        source = source[1:]
+    if len(source) != axes + 1:
+        raise ExportError(f"{name}: takes {axes + 1} axes (channels, sides), what feeds it gives {source}")
+    return source
+
+
+def numbers(name: str, field: str, value: object, axes: int, lowest: int = 1) -> tuple[int, ...]:
+    """A setting as one whole number an axis.
+
+    Raises
+    ------
+    ExportError
+        It is none, or out of range.
+    """
+    array = np.asarray(value).reshape(-1)
+    if (
+        array.size not in (1, axes)
+        or (array != np.floor(array)).any()
+        or (array < lowest).any()
+        or (array > 1 << 20).any()
+    ):
+        raise ExportError(
+            f"{name}: field {field!r} is {array.tolist()[:4]}, wanted {axes} whole numbers from {lowest}"
+        )
+    return tuple(int(n) for n in np.broadcast_to(array, (axes,)))
+
+
+def _whole(name: str, value: object) -> Shape:
+    array = np.asarray(value).reshape(-1)
+    if not array.size or (array < 1).any() or (array > MAX_SIZE).any() or (array != np.floor(array)).any():
+        raise ExportError(f"{name}: field 'shape' is {array.tolist()[:6]}; state whole sides")
+    shape = tuple(int(n) for n in array)
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
