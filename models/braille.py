@@ -1,0 +1,129 @@
+"""Recurrent current-based classifier of Braille letters, in the shape of the published one (inputs-38-classes)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .classifier import count_loss, mean_rate, rate_loss
+from .current import Synaptic
+
+
+@dataclass(frozen=True)
+class BrailleConfig:
+    """Size and constants of a :class:`BrailleNet`.
+
+    Attributes
+    ----------
+    inputs, hidden, classes : int
+        Channels of events, recurrent neurons, output neurons.
+    timesteps : int
+        Steps a sample is presented for.
+    alpha, beta : float
+        Decays of current and membrane a step, in both populations.
+    threshold : float
+        In both populations.
+    """
+
+    inputs: int = 24
+    hidden: int = 38
+    classes: int = 7
+    timesteps: int = 128
+    alpha: float = 0.8
+    beta: float = 0.9
+    threshold: float = 1.0
+
+
+class BrailleNet(nn.Module):
+    """Linear, recurrent current-based LIF, linear, current-based LIF; all maps with bias.
+
+    :meth:`forward` takes one time step with explicit recurrent spikes and hidden neuron state (deployment),
+    :meth:`sequence` whole samples (training).
+    """
+
+    def __init__(self, config: BrailleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input = nn.Linear(config.inputs, config.hidden)
+        self.recurrent = nn.Linear(config.hidden, config.hidden)
+        self.hidden = Synaptic(config.alpha, config.beta, config.threshold)
+        self.readout = nn.Linear(config.hidden, config.classes)
+        self.output = Synaptic(config.alpha, config.beta, config.threshold)
+        # An unchanging input of one spike a step grows by 1 / ((1 - alpha)(1 - beta)); the first steps matter more.
+        nn.init.normal_(self.input.weight, 0.0, config.threshold * (1 - config.beta) * 4)
+        nn.init.normal_(self.recurrent.weight, 0.0, config.threshold * (1 - config.beta) * 0.5)
+        nn.init.normal_(self.readout.weight, 0.0, config.threshold * (1 - config.beta) * 0.5)
+        for linear in (self.input, self.recurrent, self.readout):
+            nn.init.zeros_(linear.bias)
+
+    def initial(self, batch: int) -> Tensor:
+        """Zero spikes (batch, hidden) of the step before the first; also puts all neurons to rest."""
+        self.hidden.reset_mem()
+        self.output.reset_mem()
+        return torch.zeros(batch, self.config.hidden, device=self.input.weight.device)
+
+    def forward(self, x: Tensor, spikes: Tensor) -> tuple[Tensor, Tensor]:
+        """One time step.
+
+        Parameters
+        ----------
+        x : Tensor
+            Input spikes 0/1, shape (N, inputs).
+        spikes : Tensor
+            The recurrent population's spikes of the step before, shape (N, hidden).
+
+        Returns
+        -------
+        output, spikes : Tensor
+            Output spikes (N, classes) and the recurrent population's spikes (N, hidden) of this step.
+        """
+        spikes = self.hidden(self.input(x) + self.recurrent(spikes))
+        return self.output(self.readout(spikes)), spikes
+
+    def counts(self, samples: Tensor) -> Tensor:
+        """Output spikes of whole samples (N, T, inputs), stepped from rest: shape (N, classes)."""
+        spikes = self.initial(len(samples))
+        total = torch.zeros(len(samples), self.config.classes, device=spikes.device)
+        for x in samples.unbind(1):
+            output, spikes = self(x.to(spikes.dtype), spikes)
+            total = total + output
+        return total
+
+    def sequence(self, samples: Tensor) -> dict[str, Tensor]:
+        """Spikes (T, N, ...) of both populations, from rest, for samples (N, T, inputs)."""
+        x = samples.to(self.input.weight.dtype).transpose(0, 1)
+        hidden, _ = self.hidden.sequence(self.input(x), self.recurrent)
+        output, _ = self.output.sequence(self.readout(hidden))
+        return {"hidden": hidden, "output": output}
+
+    def losses(
+        self, samples: Tensor, rate_penalty: float = 0.0, labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Training losses of a batch; ``total`` is what is minimised.
+
+        Parameters
+        ----------
+        samples : Tensor
+            Spikes 0/1, shape (N, T, inputs).
+        rate_penalty : float
+            Weight of the firing rate regulariser, which asks of hidden neurons 0.01 to 0.2 spikes a step.
+        labels : Tensor
+            Classes (N,).
+        """
+        assert labels is not None
+        spikes = self.sequence(samples)
+        counts = spikes["output"].sum(0)
+        entropy = count_loss(counts, labels, samples.shape[1])
+        regular = rate_loss([spikes["hidden"]], 0.01, 0.2)
+        return {
+            "total": entropy + rate_penalty * regular,
+            "entropy": entropy,
+            "accuracy": (counts.argmax(1) == labels).float().mean(),
+            "rate": mean_rate([spikes["hidden"]]),
+        }
+
+    def parameter_groups(self, lr: float) -> list[dict[str, object]]:
+        """All parameters at one learning rate."""
+        return [{"params": list(self.parameters()), "lr": lr}]
