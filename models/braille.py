@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .augment import jittered
 from .classifier import count_loss, mean_rate, rate_loss
 from .current import Synaptic
+
+RATES = (0.01, 0.2)  # spikes a step that the rate penalty asks of each hidden neuron
 
 
 @dataclass(frozen=True)
@@ -25,15 +28,20 @@ class BrailleConfig:
         Decays of current and membrane a step, in both populations.
     threshold : float
         In both populations.
+    shift, spread, drop : float
+        In training, how spikes are moved in time and left out, see :func:`~.augment.jittered`.
     """
 
     inputs: int = 24
     hidden: int = 38
     classes: int = 7
     timesteps: int = 128
-    alpha: float = 0.8
+    alpha: float = 0.6
     beta: float = 0.9
     threshold: float = 1.0
+    shift: float = 4.0
+    spread: float = 1.0
+    drop: float = 0.05
 
 
 class BrailleNet(nn.Module):
@@ -108,15 +116,18 @@ class BrailleNet(nn.Module):
         samples : Tensor
             Spikes 0/1, shape (N, T, inputs).
         rate_penalty : float
-            Weight of the firing rate regulariser, which asks of hidden neurons 0.01 to 0.2 spikes a step.
+            Weight of the firing rate regulariser of the recurrent population.
         labels : Tensor
             Classes (N,).
         """
         assert labels is not None
+        config = self.config
+        if self.training:
+            samples = jittered(samples, config.shift, config.spread, config.drop)
         spikes = self.sequence(samples)
         counts = spikes["output"].sum(0)
         entropy = count_loss(counts, labels, samples.shape[1])
-        regular = rate_loss([spikes["hidden"]], 0.01, 0.2)
+        regular = rate_loss([spikes["hidden"]], *RATES)
         return {
             "total": entropy + rate_penalty * regular,
             "entropy": entropy,
