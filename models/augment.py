@@ -19,6 +19,11 @@ def shifted(samples: Tensor, most: int) -> Tensor:
     return out
 
 
+def thinned(samples: Tensor, drop: float) -> Tensor:
+    """Samples of 0 and 1 in which each spike is left out with probability ``drop``."""
+    return samples * (torch.rand(samples.shape) >= drop).to(samples.device)
+
+
 def jittered(samples: Tensor, shift: float, spread: float, drop: float) -> Tensor:
     """Samples (N, T, channels) of 0 and 1 with their spikes moved in time and some left out.
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from .augment import jittered
-from .classifier import count_loss, mean_rate, rate_loss
 from .current import Synaptic
+from .spike_losses import count_loss, mean_rate, rate_loss
 
 RATES = (0.01, 0.2)  # spikes a step that the rate penalty asks of each hidden neuron
 
@@ -66,10 +66,14 @@ class BrailleNet(nn.Module):
         for linear in (self.input, self.recurrent, self.readout):
             nn.init.zeros_(linear.bias)
 
-    def initial(self, batch: int) -> Tensor:
-        """Zero spikes (batch, hidden) of the step before the first; also puts all neurons to rest."""
+    def reset(self) -> None:
+        """Put all neurons to rest, as between samples."""
         self.hidden.reset_mem()
         self.output.reset_mem()
+
+    def initial(self, batch: int) -> Tensor:
+        """Put all neurons to rest and return the zero spikes (batch, hidden) of the step before the first."""
+        self.reset()
         return torch.zeros(batch, self.config.hidden, device=self.input.weight.device)
 
     def forward(self, x: Tensor, spikes: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .augment import shifted
-from .classifier import count_loss, mean_rate, rate_loss
+from .augment import shifted, thinned
 from .neurons import Leaky
 from .pooling import SumPool2d
+from .spike_losses import count_loss, mean_rate, rate_loss
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class NMNISTConfig:
         Of every neuron.
     shift : int
         In training, each sample is moved by up to so many pixels along both axes.
+    drop : float
+        In training, each event is left out with this probability.
     """
 
     channels: tuple[int, int] = (12, 24)
@@ -37,6 +39,7 @@ class NMNISTConfig:
     timesteps: int = 32
     threshold: float = 1.0
     shift: int = 2
+    drop: float = 0.1
 
 
 INITIAL_GAIN = 2.0  # against torch's default weights
@@ -122,7 +125,9 @@ class NMNISTNet(nn.Module):
             Classes (N,).
         """
         assert labels is not None
-        spikes = self.sequence(shifted(samples, self.config.shift) if self.training else samples)
+        if self.training:
+            samples = thinned(shifted(samples, self.config.shift), self.config.drop)
+        spikes = self.sequence(samples)
         counts = spikes["if4"].sum(0)
         entropy = count_loss(counts, labels, samples.shape[1])
         hidden = [spikes[name] for name in ("if1", "if2", "if3")]

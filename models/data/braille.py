@@ -37,7 +37,7 @@ def load_braille(
     roots : list of Path
         Folders to look in.
     steps : int
-        Time steps for 0 to 1.3 s. At 128 a step is 10.157 ms long and 2.8 % of the events share their bin with
+        Time steps for 0 to 1.3 s. At 128 a step is 10.157 ms long and 3.0 % of the events share their bin with
         another one of the same channel, which makes them one spike. A power of two, as the reset interval of
         Loihi 2 is.
     classes : tuple of str, optional

@@ -11,17 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from spikewright.models import classifiers
+from spikewright.models import classifier_recipe, classifiers
 from spikewright.models.braille import BrailleConfig, BrailleNet
 from spikewright.models.checkpoint import CheckpointError, load_tensors
-from spikewright.models.classifiers import (
+from spikewright.models.classifier_recipe import (
     CLASSIFIERS,
+    ZOO,
     ClassifierError,
     ClassifierRecipe,
+    load_classifier_recipe,
+)
+from spikewright.models.classifiers import (
     classifier_samples,
     fresh_classifier,
     load_classifier,
-    load_classifier_recipe,
     predict,
     train_classifier,
     weight_tails,
@@ -32,7 +35,6 @@ from spikewright.models.nmnist import NMNISTConfig, NMNISTNet
 from spikewright.models.recipe import TrainRecipe
 from spikewright.models.train import Interrupted, train
 
-ZOO = Path(classifiers.__file__).parent / "zoo"
 TINY = TrainRecipe(epochs=2, batch=8, lr=1e-2, rate_penalty=1.0)
 
 
@@ -122,7 +124,10 @@ def test_train_classifier_writes_weights_with_their_history(
 ) -> None:
     assert classifiers.main([str(tiny_letters), str(tmp_path / "out")]) == 0
     written = tmp_path / "out" / "weights.safetensors"
-    assert capsys.readouterr().out.splitlines()[-1] == str(written)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == str(written)
+    assert any(line.startswith("test accuracy ") and line.endswith("of 32 samples") for line in lines)
+    assert any(line.startswith("recurrent.weight: largest weight") for line in lines)
     _, metadata = load_tensors(written)
     assert metadata["recipe"]["name"] == "tiny"
     assert [row["epoch"] for row in metadata["history"]] == [1, 2]
@@ -190,7 +195,8 @@ def test_weights_of_another_size_are_refused(tmp_path: Path, monkeypatch: pytest
         (tmp_path / "nmnist" / name).write_bytes(
             content.replace(b'"nmnist"\n\n[data]', b'"nmnist"\nhidden = 7\n\n[data]')
         )
-    monkeypatch.setattr(classifiers, "_ZOO", tmp_path)
+    monkeypatch.setattr(classifiers, "ZOO", tmp_path)
+    monkeypatch.setattr(classifier_recipe, "ZOO", tmp_path)
     with pytest.raises(CheckpointError, match="dense1"):
         load_classifier("nmnist")
 
@@ -204,6 +210,12 @@ def test_shipped_weights_fit_their_recipe_and_record_their_history(name: str) ->
     assert metadata["recipe"] == recipe.model_dump(mode="json")
     assert len(metadata["history"]) == recipe.train.epochs
     assert metadata["weight_over_threshold"] == pytest.approx(weight_tails(network, network.config.threshold))
+
+
+def test_loading_draws_nothing_from_the_callers_generator() -> None:
+    before = torch.get_rng_state()
+    load_classifier("braille")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_recipe_without_classes_takes_all_letters() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikewright.models.augment import jittered, shifted
+from spikewright.models.augment import jittered, shifted, thinned
 from spikewright.models.braille import BrailleConfig, BrailleNet
-from spikewright.models.classifier import count_loss, mean_rate, rate_loss
 from spikewright.models.nmnist import NMNISTConfig, NMNISTNet
 from spikewright.models.pooling import SumPool2d
+from spikewright.models.spike_losses import count_loss, mean_rate, rate_loss
 
 STEPS = 12
 
@@ -137,6 +137,17 @@ def test_jittered_moves_spikes_in_time_alone() -> None:
     assert 60 < int(jittered(samples, 0.0, 0.0, 0.25).sum()) < 110
     assert torch.equal(jittered(samples, 0.0, 0.0, 0.0), samples)
     assert int(jittered(samples, 100.0, 0.0, 0.0).sum()) < 60  # most leave the sample
+
+
+def test_thinned_leaves_spikes_out() -> None:
+    samples = torch.zeros(10, 10, 40, dtype=torch.uint8)
+    samples[:, :, ::2] = 1
+    torch.manual_seed(5)
+    fewer = thinned(samples, 0.25)
+    assert fewer.dtype == torch.uint8
+    assert not fewer[:, :, 1::2].any()
+    assert 1400 < int(fewer.sum()) < 1600
+    assert torch.equal(thinned(samples, 0.0), samples)
 
 
 def test_losses() -> None:

@@ -1,4 +1,4 @@
-"""What the event-driven classifiers share: the class of a sample is the output neuron that spikes most often."""
+"""Losses on spike counts and firing rates; a sample's class is the output neuron that spikes most often."""
 
 from __future__ import annotations
 
