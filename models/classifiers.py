@@ -123,7 +123,13 @@ def train_classifier(
     -------
     Path
         The weights file.
+
+    Raises
+    ------
+    ClassifierError
+        The folder holds the training of another recipe.
     """
+    _claim(folder, recipe)
     network = fresh_classifier(recipe)
     history: dict[str, Any] = {}
     if recipe.pretrain is not None:
@@ -155,6 +161,15 @@ def train_classifier(
     path = folder / "weights.safetensors"
     save_tensors(path, network.state_dict(), metadata)
     return path
+
+
+def _claim(folder: Path, recipe: ClassifierRecipe) -> None:
+    """Keep the recipe beside its checkpoints, which know of the training alone and not of network or data."""
+    path, text = folder / "recipe.json", recipe.model_dump_json(indent=2) + "\n"
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise ClassifierError(f"{path} is another recipe; choose another folder, or delete this one")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 def _pretrain(

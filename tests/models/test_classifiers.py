@@ -139,6 +139,15 @@ def test_train_classifier_writes_weights_with_their_history(
     assert written.read_bytes() == before
 
 
+def test_a_folder_of_another_recipe_is_refused(tiny_letters: Path, tmp_path: Path) -> None:
+    recipe = load_classifier_recipe(tiny_letters)
+    written = train_classifier(recipe, tmp_path / "out").read_bytes()
+    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"alpha": 0.5})})
+    with pytest.raises(ClassifierError, match=r"recipe\.json is another recipe; choose another folder"):
+        train_classifier(other, tmp_path / "out")
+    assert (tmp_path / "out" / "weights.safetensors").read_bytes() == written
+
+
 def test_training_starts_from_the_pretrained_rows_of_its_letters(
     tiny_letters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
