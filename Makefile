@@ -85,7 +85,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.runtime
-	@$(PIP) -c constraints.txt -e ".[test]"
+	@$(PIP) -c constraints.txt -e ".[test,events]"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.runtime

@@ -27,7 +27,7 @@ class Trainable(Protocol):
     """What the loop asks of a network, beside being an ``nn.Module``."""
 
     def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
-        """Losses of a batch by name; ``total`` is minimised."""
+        """Losses of a batch by name; ``total`` is minimised. A classifier also takes ``labels``."""
         ...
 
     def parameter_groups(self, lr: float) -> list[dict[str, object]]:
@@ -63,6 +63,7 @@ def train(
     *,
     folder: Path,
     seed: int,
+    labels: Tensor | None = None,
     accelerator: str = "auto",
     devices: int | str = 1,
     precision: Any = "32-true",
@@ -80,9 +81,11 @@ def train(
     network : nn.Module
         Also :class:`Trainable`.
     images : Tensor
-        Training images, float (N, C, H, W) in [-1, 1].
+        Training samples: images, float (N, C, H, W) in [-1, 1], or spikes 0/1, (N, T, ...).
     folder : Path
         Takes ``checkpoint.safetensors``, ``metrics.csv`` and TensorBoard events.
+    labels : Tensor, optional
+        Class of each sample (N,), handed to ``losses`` where given.
     accelerator, devices, precision
         As Lightning Fabric takes them.
     resume : bool
@@ -111,6 +114,7 @@ def train(
     model, wrapped = fabric.setup(network, optimiser)
     model.mark_forward_method("losses")
     images = images.to(fabric.device)
+    labels = None if labels is None else labels.to(fabric.device)
 
     count = images.shape[0]
     batch = min(recipe.batch, count)
@@ -142,7 +146,9 @@ def train(
                 if recipe.schedule == "cosine":
                     for group, lr in zip(optimiser.param_groups, base, strict=True):
                         group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
-                losses = model.losses(images[chosen.to(images.device)], recipe.rate_penalty)
+                chosen = chosen.to(images.device)
+                target = {} if labels is None else {"labels": labels[chosen]}
+                losses = model.losses(images[chosen], recipe.rate_penalty, **target)
                 wrapped.zero_grad()
                 fabric.backward(losses["total"])
                 wrapped.step()

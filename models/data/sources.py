@@ -139,7 +139,28 @@ CIFAR10 = OfficialFile(
     "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 )
 
+_NMNIST = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
+
+# Checksums and addresses as tonic 1.7.0 states them.
+NMNIST_ZIPS = {
+    "Train": OfficialFile(
+        "N-MNIST",
+        "train.zip",
+        "20959b8e626244a1b502305a9e6e2031",
+        ("nmnist",),
+        _NMNIST + "39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
+    ),
+    "Test": OfficialFile(
+        "N-MNIST",
+        "test.zip",
+        "69ca8762b2fe404d9b9bad1103e97832",
+        ("nmnist",),
+        _NMNIST + "05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
+    ),
+}
+
 # Stand-ins, used only where the official file is on no disk. They have no official checksum.
 KMNIST_PARTIAL_IMAGES = "KMNIST/partial_train/train-images-first7011-idx3-ubyte.gz"
 KMNIST_PARTIAL_LABELS = "KMNIST/partial_train/train-labels-first7011-idx1-ubyte.gz"
 CIFAR10_JPEG = "cifar10/cifar10_jpeg.tar.xz"
+NMNIST_SUBSET = "nmnist/nmnist_first1000train_100test.tar.xz"
