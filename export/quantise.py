@@ -36,7 +36,7 @@ WIDE_BITS = 15
 #: Shift between the two parts of a wide weight, and the largest that they hold together: 127 * 128 + 63.
 WIDE_SHIFT, WIDE_TOP = 7, 16319
 #: Expected error of a step's input, relative to the threshold, beyond which a population's weights become wide.
-WIDE_ERROR = 0.02
+WIDE_ERROR = 0.01
 CORRECTION_ROUNDS = 20
 
 
@@ -258,8 +258,9 @@ class _Population:
         worst = scales.worst_sum(self.groups, floats, self.units)
         worst = worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
         states = scales.proven_caps(self.node, worst, self.units, self.timesteps)
+        # A proof is worth fine states, but not weight resolution; nor that of a bias over the line, 64 membrane units.
         with np.errstate(divide="ignore"):
-            wanted = top * weight_unit(exponents[0]) / largest
+            wanted = np.inf if self.line else top * weight_unit(exponents[0]) / largest
         states = np.maximum(states, np.minimum(self.calibrated, wanted))
         cap = np.minimum(
             states, scales.register_caps(self.node, np.zeros(1) if self.line else bias, self.units)
