@@ -82,7 +82,9 @@ def rows_of(name: str, lava_samples: int) -> list[Row]:
         rows.append(Row("float NIR", _correct(run.spikes[last].sum(1), labels), len(labels), 1.0, 0, ""))
         calibration = Calibration.of(run_float(graph, calibration_samples.astype(np.float32)))
         for level, (bits, wide) in CASES.items():
-            integer = write_nir(quantise(graph, calibration, bits=bits, wide=wide), Path(folder, f"{bits}.nir"))
+            integer = write_nir(
+                quantise(graph, calibration, bits=bits, wide=wide), Path(folder, f"{bits}.nir")
+            )
             program = compile_program(integer)
             rows.append(_row(level, program, last, spikes, labels, run.spikes, lava_samples))
     return rows
@@ -135,7 +137,12 @@ def markdown(tables: dict[str, Sequence[Row]]) -> str:
         "The last column counts what differs between our emulator and Lava.",
     ]
     for name, rows in tables.items():
-        lines += ["", f"## {TITLES[name]}", "", "| level | accuracy | agreement | synapses | differing on Lava |"]
+        lines += [
+            "",
+            f"## {TITLES[name]}",
+            "",
+            "| level | accuracy | agreement | synapses | differing on Lava |",
+        ]
         lines += ["| --- | --- | --- | --- | --- |"]
         for row in rows:
             accuracy = f"{row.correct / row.samples:.3f} ({row.correct} of {row.samples})"

@@ -12,7 +12,7 @@ from ..export.graph import Graph, Input, IntegerNeuron, Output, Synapses
 from ..export.levels import require
 from ..export.linear import Dense
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
-from .program_io import map_header
+from .program_io import map_arrays, map_header
 from .relays import DelayCosts, lay_out
 from .schedule import Link, start_steps
 
@@ -155,7 +155,7 @@ def _encoder(
     sample = graph.nodes[graph.sources(synapses)[0]].shape
     encoder = {"population": population, "name": synapses, "sample": sample, "map": map_header(node.map)}
     host["encoders"].append(encoder)
-    arrays[f"{synapses}.weight"] = node.map.weight
+    arrays |= {f"{synapses}.{key}": array for key, array in map_arrays(node.map).items()}
     arrays[f"{synapses}.bias"] = np.zeros(node.map.channels, np.float32) if node.bias is None else node.bias
 
 

@@ -7,6 +7,7 @@ whatever the order or number of samples it runs at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ..export.formats import BIAS_MAX, split_bias
-from ..export.linear import dense_operations, expand_channels, with_weight
+from ..export.linear import LinearMap, dense_operations, expand_channels
 from .program import Inputs, Program, ProgramError
-from .program_io import map_from_header
+from .program_io import MAP_ARRAYS, map_from_header
 from .recording import Recording
 
 Floats = NDArray[np.float32]
@@ -64,14 +65,13 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
         return Inputs({source.name: samples.astype(np.uint8).reshape(len(samples), program.timesteps, -1)}), 0
     currents: dict[str, NDArray[np.float64]] = {}
     for encoder in program.host["encoders"]:
-        weight = program.host_arrays[f"{encoder['name']}.weight"]
-        map_ = map_from_header(encoder["map"], weight)
+        map_ = _map(program, encoder)
         wanted = tuple(encoder["sample"])
         if samples.shape[1:] != wanted:
             raise ProgramError(f"samples of shape {samples.shape[1:]}, {encoder['name']} takes {wanted}")
         x = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).flatten(1)
         bias: Floats = expand_channels(program.host_arrays[f"{encoder['name']}.bias"], map_.output_shape)
-        current = map_.forward(x, torch.from_numpy(weight)).numpy().astype(np.float64) + bias
+        current = map_.forward(x, torch.from_numpy(map_.weight)).numpy().astype(np.float64) + bias
         name = encoder["population"]
         currents[name] = currents.get(name, np.zeros(1)) + current
     biases, clipped = {}, 0
@@ -155,6 +155,12 @@ def operations(program: Program) -> int:
     """Multiply-accumulates that the host computes for a sample: its encoders, borders excluded."""
     total = 0
     for encoder in program.host.get("encoders", []):
-        weight = program.host_arrays[f"{encoder['name']}.weight"]
-        total += dense_operations(with_weight(map_from_header(encoder["map"], weight), weight))
+        total += dense_operations(_map(program, encoder))
     return total
+
+
+def _map(program: Program, encoder: dict[str, Any]) -> LinearMap:
+    """The float map of an encoder."""
+    keys = {key: f"{encoder['name']}.{key}" for key in MAP_ARRAYS}
+    arrays = {key: program.host_arrays[full] for key, full in keys.items() if full in program.host_arrays}
+    return map_from_header(encoder["map"], arrays)

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
+from ..export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
 
 FORMAT = "spikewright-program"
 VERSION = 2
-MAPS: dict[str, type[Dense] | type[Conv2d] | type[ConvTranspose2d]] = {
-    "dense": Dense, "conv2d": Conv2d, "conv_transpose2d": ConvTranspose2d
+MAPS: dict[str, type[LinearMap]] = {
+    "dense": Dense, "conv2d": Conv2d, "conv3d": Conv3d, "conv_transpose2d": ConvTranspose2d, "sparse": Sparse
 }  # fmt: skip
+MAP_ARRAYS = ("weight", "columns", "row_pointer")
 _POPULATION_ARRAYS = (
     "current_decay",
     "membrane_decay",
@@ -33,7 +34,8 @@ def save_program(program: Program, path: Path) -> None:
     arrays: dict[str, Any] = {f"host/{name}": array for name, array in program.host_arrays.items()}
     for p in program.populations:
         arrays |= {f"population/{p.name}/{key}": getattr(p, key) for key in _POPULATION_ARRAYS}
-    arrays |= {f"weight/{g.name}": g.map.weight for g in program.synapses}
+    for g in program.synapses:
+        arrays |= {f"{key}/{g.name}": array for key, array in map_arrays(g.map).items()}
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -96,7 +98,7 @@ def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
         for entry in header["populations"]
     )
     synapses = tuple(
-        SynapseGroup(**{**entry, "map": map_from_header(entry["map"], arrays[f"weight/{entry['name']}"])})
+        SynapseGroup(**{**entry, "map": map_from_header(entry["map"], _own(arrays, entry["name"]))})
         for entry in header["synapses"]
     )
     return Program(
@@ -115,15 +117,26 @@ def _plain(item: SpikeSource | Population | SynapseGroup, leave: tuple[str, ...]
     return {f.name: getattr(item, f.name) for f in fields(item) if f.name not in leave}
 
 
+def _own(arrays: dict[str, Any], name: str) -> dict[str, Any]:
+    return {
+        key: arrays[f"{key}/{name}"] for key in MAP_ARRAYS if key == "weight" or f"{key}/{name}" in arrays
+    }
+
+
 def map_header(map_: LinearMap) -> dict[str, Any]:
-    """Everything about a map but its weights, as JSON-able settings."""
+    """Everything about a map but its arrays, as JSON-able settings."""
     kind = next(name for name, cls in MAPS.items() if isinstance(map_, cls))
-    return {"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name != "weight"}}
+    return {"kind": kind, **{f.name: getattr(map_, f.name) for f in fields(map_) if f.name not in MAP_ARRAYS}}
 
 
-def map_from_header(header: dict[str, Any], weight: Any) -> LinearMap:
-    """The map of a header and its weights."""
+def map_arrays(map_: LinearMap) -> dict[str, Any]:
+    """The arrays of a map: its weights, and where sparse ones lie."""
+    return {key: getattr(map_, key) for key in MAP_ARRAYS if hasattr(map_, key)}
+
+
+def map_from_header(header: dict[str, Any], arrays: dict[str, Any]) -> LinearMap:
+    """The map of a header and its arrays."""
     settings: dict[str, Any] = {
         k: tuple(v) if isinstance(v, list) else v for k, v in header.items() if k != "kind"
     }
-    return MAPS[header["kind"]](weight=weight, **settings)
+    return MAPS[header["kind"]](**arrays, **settings)

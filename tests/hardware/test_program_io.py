@@ -15,7 +15,13 @@ from hypothesis import HealthCheck, given, settings
 
 from spikewright.hardware import program_io, reference
 from spikewright.hardware.program import Inputs, Program, ProgramError
-from spikewright.hardware.program_io import load_program, map_from_header, map_header, save_program
+from spikewright.hardware.program_io import (
+    load_program,
+    map_arrays,
+    map_from_header,
+    map_header,
+    save_program,
+)
 from tests.hardware.test_program import program
 from tests.programs import programs
 
@@ -61,7 +67,7 @@ def test_host_settings_and_arrays_come_back(tmp_path: Path) -> None:
 def test_every_map_survives_its_header() -> None:
     for group in program().synapses:
         header = json.loads(json.dumps(map_header(group.map)))
-        assert same(map_from_header(header, group.map.weight), group.map)
+        assert same(map_from_header(header, map_arrays(group.map)), group.map)
 
 
 def refused(path: Path, *words: str) -> None:
