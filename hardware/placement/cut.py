@@ -1,0 +1,161 @@
+"""Cuts a population into boxes that each fit a core.
+
+A population of one axis is cut into the longest ranges that fit, which is the fewest there can be, since what a range
+takes never shrinks as it grows. One with channels and an image is cut into boxes of one shape. Shapes are ranked by the
+number of boxes and then by the input axons that they are estimated to take, and the first is chosen whose boxes, counted
+exactly, all fit. Where none of the best does, the boxes are made smaller axis by axis until they do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...export.linear import Shape
+from ..chip import Chip
+from . import limits as names
+from .demand import Demand, exceeded
+from .layout import Bounds
+
+#: Ranked shapes that are counted exactly before the search goes on by making boxes smaller.
+TRIES = 12
+
+
+class Unplaceable(Exception):
+    """A neuron that exceeds a core by itself."""
+
+    def __init__(self, bounds: Bounds, limit: str) -> None:
+        super().__init__(f"{bounds}: {limit}")
+        self.bounds, self.limit = bounds, limit
+
+
+def cut(demand: Demand, chip: Chip, limits: dict[str, int]) -> list[Bounds]:
+    """Boxes that hold every neuron once and each fit an empty core, in C order.
+
+    Raises
+    ------
+    Unplaceable
+        A neuron alone exceeds a core.
+    """
+    if len(demand.grid) == 1:
+        return list(_ranges(demand, limits))
+    ranked = _ranked(demand, chip, limits)
+    for extents in ranked:
+        if _fits(demand, extents, limits):
+            return list(boxes(demand.grid, extents))
+    start = ranked[0] if ranked else tuple(demand.grid)
+    return list(boxes(demand.grid, _shrunk(demand, start, limits)))
+
+
+def boxes(grid: Shape, extents: Shape) -> Iterator[Bounds]:
+    """Boxes of one shape over a grid; the last of each axis may be smaller."""
+    yield from product(
+        *(
+            [(low, min(low + extent, side)) for low in range(0, side, extent)]
+            for side, extent in zip(grid, extents, strict=True)
+        )
+    )
+
+
+def _ranges(demand: Demand, limits: dict[str, int]) -> Iterator[Bounds]:
+    """The longest ranges that fit, one after the other."""
+    (side,), low, step = demand.grid, 0, 1
+    while low < side:
+        step = _longest(demand, low, min(side - low, limits[names.NEURONS]), step, limits)
+        yield ((low, low + step),)
+        low += step
+
+
+def _longest(demand: Demand, low: int, most: int, guess: int, limits: dict[str, int]) -> int:
+    """Length of the longest range from ``low`` that fits; neighbouring ranges are mostly as long as each other."""
+    fits, fails, stride = 0, most + 1, 1
+    trial = min(guess, most)
+    while fails - fits > 1:
+        broken = exceeded(demand.take(((low, low + trial),)), limits)
+        if broken and trial == 1:
+            raise Unplaceable(((low, low + 1),), broken[0])
+        fits, fails = (fits, trial) if broken else (trial, fails)
+        trial, stride = trial - stride if broken else trial + stride, 2 * stride
+        if not fits < trial < fails:
+            trial = (fits + fails) // 2
+    return fits
+
+
+def _fits(demand: Demand, extents: Shape, limits: dict[str, int]) -> bool:
+    every = list(boxes(demand.grid, extents))
+    # A box in the middle takes more than one at the border, so it goes first.
+    return all(not exceeded(demand.take(box), limits) for box in (every[len(every) // 2], *every))
+
+
+def _extents(side: int) -> list[int]:
+    """Lengths that cut a side into each possible number of parts."""
+    return sorted({ceil(side / parts) for parts in range(1, side + 1)})
+
+
+def _ranked(demand: Demand, chip: Chip, limits: dict[str, int]) -> list[Shape]:
+    """Shapes of boxes that are estimated to fit, the best first."""
+    axes = [np.array(_extents(side)) for side in demand.grid]
+    mesh = np.meshgrid(*axes, indexing="ij", sparse=True)
+
+    def along(values: list[NDArray[np.int64]]) -> NDArray[np.float64]:
+        """Products of one value for each axis, for all shapes."""
+        result = np.ones([1] * len(axes))
+        for axis, each in enumerate(values):
+            shape = [1] * len(axes)
+            shape[axis] = -1
+            result = result * each.reshape(shape)
+        return result
+
+    neurons = along([np.asarray(m).ravel() for m in mesh])
+    number = along(
+        [np.array([ceil(side / e) for e in each]) for side, each in zip(demand.grid, axes, strict=True)]
+    )
+    axons, words = np.zeros_like(neurons), np.zeros_like(neurons)
+    for index, shape in enumerate(demand.arrivals.geometries):
+        spans = [[shape.spans(axis, int(e)) for e in each] for axis, each in enumerate(axes)]
+        met = along([np.array([inputs for inputs, _ in side]) for side in spans])
+        axons += met
+        pairs = [np.array([pair for _, pair in side]) for side in spans]
+        if shape.taps and chip.shared_kernels.value:
+            pairs[1:] = [np.ones_like(side) for side in pairs[1:]]
+            pairs[0] *= shape.taps
+        words += along(pairs) * demand.arrivals.widths[index] / chip.synapse_word_bits.value
+    good = neurons <= limits[names.NEURONS]
+    likely = good & (axons <= limits[names.INPUT_AXONS]) & (words <= limits[names.MEMORY])
+    chosen = likely if likely.any() else good
+    order = np.lexsort((number[chosen] * axons[chosen], number[chosen]))[:TRIES]
+    picked = np.argwhere(chosen)[order]
+    return [tuple(int(each[i]) for each, i in zip(axes, at, strict=True)) for at in picked]
+
+
+def _shrunk(demand: Demand, extents: Shape, limits: dict[str, int]) -> Shape:
+    """Make boxes smaller, each time along the axis that helps most for the boxes it adds, until they fit."""
+    while not _fits(demand, extents, limits):
+        options = []
+        for axis, extent in enumerate(extents):
+            if extent == 1:
+                continue
+            parts = ceil(demand.grid[axis] / extent)
+            shorter = min(ceil(demand.grid[axis] / ceil(parts * 1.25)), extent - 1)
+            smaller = (*extents[:axis], shorter, *extents[axis + 1 :])
+            growth = ceil(demand.grid[axis] / shorter) / parts
+            options.append((_worst(demand, smaller, limits) * growth, smaller))
+        if not options:
+            for box in boxes(demand.grid, extents):
+                if broken := exceeded(demand.take(box), limits):
+                    raise Unplaceable(box, broken[0])
+        extents = min(options)[1]
+    return extents
+
+
+def _worst(demand: Demand, extents: Shape, limits: dict[str, int]) -> float:
+    """Largest share of a limit that any box takes."""
+    return max(
+        used / limits[name]
+        for box in boxes(demand.grid, extents)
+        for name, used in demand.take(box).use(limits).items()
+    )
