@@ -92,25 +92,27 @@ class FitResult:
         return all(finding.severity != "error" for finding in self.findings)
 
 
-def fit(program: Program, chip: Chip, placement: Placement | None = None) -> FitResult:
+def fit(program: Program, chip: Chip, placement: Placement | None = None, chips: int = 1) -> FitResult:
     """Hold a program against every rule of a chip; never raises for a program that does not fit.
 
     Parameters
     ----------
     placement : Placement, optional
         Of the program on the chip; otherwise the rules over cores judge by lower bounds.
+    chips : int
+        Chips that the placement may take.
     """
     asked = demands(program, chip)
     if placement is None:
         found = [finding for rule in CORE_RULES for finding in rule(program, chip)]
     else:
-        found = [*placement.findings, *placed_cores(placement)]
+        found = [*placement.findings, *placed_cores(placement, chips)]
     return FitResult(
         chip=chip.title,
         neurons=sum(d.neurons for d in asked),
         synapses=sum(d.synapses for d in asked),
         cores_lower_bound=lower_bound(asked, chip),
-        cores_available=chip.cores.value,
+        cores_available=chip.cores.value * chips,
         binding=binding_limit(asked, chip),
         findings=(*found, *(finding for rule in FORMAT_RULES for finding in rule(program, chip))),
         cores_placed=None if placement is None else len(placement.cores),
@@ -160,14 +162,15 @@ def _full_cores(asked: list[Demand], chip: Chip) -> tuple[int, int]:
     )
 
 
-def placed_cores(placement: Placement) -> list[Finding]:
-    """The cores of a placement are on one chip."""
-    needed, chip = len(placement.cores), placement.chip
-    if needed <= chip.cores.value:
+def placed_cores(placement: Placement, chips: int = 1) -> list[Finding]:
+    """The cores of a placement are on so many chips."""
+    needed, available = len(placement.cores), chips * placement.chip.cores.value
+    if needed <= available:
         return []
     binding = Counter(core.binding for core in placement.cores).most_common(1)[0][0]
     name, largest = max(placement.cores_of.items(), key=lambda item: len(item[1]))
-    detail = f"takes {needed} cores, {chip.title} has {chip.cores.value}; most are full of {binding}"
+    several = f"{chips} chips of {placement.chip.title} have" if chips > 1 else f"{placement.chip.title} has"
+    detail = f"takes {needed} cores, {several} {available}; most cores are bound by {binding}"
     remedy = f"make {name} smaller ({len(largest)} cores), or spread the network over {placement.chips} chips"
     return [Finding("error", placement.program.name, "cores", detail, remedy)]
 

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 from itertools import product
 from math import ceil
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ...export.linear import Shape
 from ..chip import Chip
 from . import limits as names
 from .demand import Demand, exceeded
 from .layout import Bounds
+from .shapes import ranked
 
 #: Ranked shapes that are counted exactly before the search goes on by making boxes smaller.
 TRIES = 12
@@ -43,12 +41,11 @@ def cut(demand: Demand, chip: Chip, limits: dict[str, int]) -> list[Bounds]:
     """
     if len(demand.grid) == 1:
         return list(_ranges(demand, limits))
-    ranked = _ranked(demand, chip, limits)
-    for extents in ranked:
+    shapes = ranked(demand, chip, limits)
+    for extents in shapes[:TRIES]:
         if _fits(demand, extents, limits):
             return list(boxes(demand.grid, extents))
-    start = ranked[0] if ranked else tuple(demand.grid)
-    return list(boxes(demand.grid, _shrunk(demand, start, limits)))
+    return list(boxes(demand.grid, _shrunk(demand, shapes[0], limits)))
 
 
 def boxes(grid: Shape, extents: Shape) -> Iterator[Bounds]:
@@ -89,47 +86,6 @@ def _fits(demand: Demand, extents: Shape, limits: dict[str, int]) -> bool:
     every = list(boxes(demand.grid, extents))
     # A box in the middle takes more than one at the border, so it goes first.
     return all(not exceeded(demand.take(box), limits) for box in (every[len(every) // 2], *every))
-
-
-def _extents(side: int) -> list[int]:
-    """Lengths that cut a side into each possible number of parts."""
-    return sorted({ceil(side / parts) for parts in range(1, side + 1)})
-
-
-def _ranked(demand: Demand, chip: Chip, limits: dict[str, int]) -> list[Shape]:
-    """Shapes of boxes that are estimated to fit, the best first."""
-    axes = [np.array(_extents(side)) for side in demand.grid]
-    mesh = np.meshgrid(*axes, indexing="ij", sparse=True)
-
-    def along(values: list[NDArray[np.int64]]) -> NDArray[np.float64]:
-        """Products of one value for each axis, for all shapes."""
-        result = np.ones([1] * len(axes))
-        for axis, each in enumerate(values):
-            shape = [1] * len(axes)
-            shape[axis] = -1
-            result = result * each.reshape(shape)
-        return result
-
-    neurons = along([np.asarray(m).ravel() for m in mesh])
-    number = along(
-        [np.array([ceil(side / e) for e in each]) for side, each in zip(demand.grid, axes, strict=True)]
-    )
-    axons, words = np.zeros_like(neurons), np.zeros_like(neurons)
-    for index, shape in enumerate(demand.arrivals.geometries):
-        spans = [[shape.spans(axis, int(e)) for e in each] for axis, each in enumerate(axes)]
-        met = along([np.array([inputs for inputs, _ in side]) for side in spans])
-        axons += met
-        pairs = [np.array([pair for _, pair in side]) for side in spans]
-        if shape.taps and chip.shared_kernels.value:
-            pairs[1:] = [np.ones_like(side) for side in pairs[1:]]
-            pairs[0] *= shape.taps
-        words += along(pairs) * demand.arrivals.widths[index] / chip.synapse_word_bits.value
-    good = neurons <= limits[names.NEURONS]
-    likely = good & (axons <= limits[names.INPUT_AXONS]) & (words <= limits[names.MEMORY])
-    chosen = likely if likely.any() else good
-    order = np.lexsort((number[chosen] * axons[chosen], number[chosen]))[:TRIES]
-    picked = np.argwhere(chosen)[order]
-    return [tuple(int(each[i]) for each, i in zip(axes, at, strict=True)) for at in picked]
 
 
 def _shrunk(demand: Demand, extents: Shape, limits: dict[str, int]) -> Shape:

@@ -102,12 +102,16 @@ class Arrivals:
             if source in (None, group.source)
         ]
 
+    def bits(self, index: int) -> int:
+        """Bits of a group's synapse without its index."""
+        return self.widths[index] + self.groups[index].delay.bit_length()
+
     def storage(self, index: int, reach: Reach, neurons: int) -> tuple[int, Format | None]:
         """Words that a group's synapses into a box of so many neurons fill, and their format."""
         chip, group = self._chip, self.groups[index]
         if not reach.sources.count:
             return 0, None
-        bits = self.widths[index] + group.delay.bit_length()
+        bits = self.bits(index)
         indices = narrowest(max(neurons - 1, 1).bit_length(), chip.synapse_index_bits.value)
         shared = reach.kernel is not None and chip.shared_kernels.value
         tally = reach.kernel if shared and reach.kernel is not None else reach.fans
@@ -145,6 +149,8 @@ class Demand:
         decays = _pairs(population) if chip.compartment_configurations is not None else None
         self._decays = None if decays is None else _reduced(decays, self.grid)
         self._limits_formats = chip.synapse_formats is not None
+        #: Cores that a neuron reaches, in the mean.
+        self.departures = float(destinations.mean())
         self._departures = _summed(destinations.reshape(self.grid))
         self._taken: dict[Bounds, Take] = {}
 

@@ -18,7 +18,7 @@ THRESHOLDS = "thresholds"
 SETTINGS = "compartment settings"
 GROUPS = "neuron groups"
 FORMATS = "synapse formats"
-DELAYS = "delay memory"
+DELAYS = "delay slots"
 
 #: What helps against each limit when a single neuron already exceeds it.
 REMEDIES = {
@@ -32,6 +32,11 @@ REMEDIES = {
     FORMATS: "quantise its inputs with one exponent",
     DELAYS: "shorten the longer branch, or relay the shorter one through a layer",
 }
+
+
+def amount(limit: str, number: int) -> str:
+    """A number of something limited, in words."""
+    return f"{number:,} words of {limit}" if limit == MEMORY else f"{number:,} {limit}"
 
 
 def capacities(chip: Chip) -> dict[str, int]:

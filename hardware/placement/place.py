@@ -175,7 +175,8 @@ def _too_large(
 ) -> Finding:
     neuron = int(flat_indices(demand.grid, error.bounds)[0])
     used = demand.take(error.bounds).use(limits)[error.limit]
-    detail = f"neuron {neuron} alone takes {used:,} of {error.limit}, a core of {chip.title} has {limits[error.limit]:,}"
+    taken, held = names.amount(error.limit, used), limits[error.limit]
+    detail = f"neuron {neuron} alone takes {taken}, a core of {chip.title} has {held:,}"
     return Finding("error", population.name, error.limit, detail, names.REMEDIES[error.limit])
 
 
@@ -184,9 +185,10 @@ def _overfull(cores: list[Core], chip: Chip) -> list[Finding]:
     found: dict[str, Finding] = {}
     for core in sorted(cores, key=lambda core: -core.share):
         limit, name = core.binding, core.slices[-1].population
+        taken, held = names.amount(limit, core.use[limit]), core.limits[limit]
         detail = (
-            f"its part {core.slices[-1]} takes {core.use[limit]:,} of {limit}, a core of {chip.title} has "
-            f"{core.limits[limit]:,}, and smaller parts reach more cores"
+            f"its part {core.slices[-1]} takes {taken}, a core of {chip.title} has {held:,}, "
+            "and smaller parts reach more cores"
         )
         found.setdefault(name, Finding("error", name, limit, detail, names.REMEDIES[limit]))
     return list(found.values())
