@@ -8,7 +8,7 @@ where the chip shares kernels). With a placement its cores and findings take the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -20,7 +20,7 @@ from ..export.formats import Ints
 from ..export.levels import Finding
 from ..export.linear import LinearMap
 from .chip import Chip
-from .placement import Placement
+from .placement import Core, Placement
 from .placement.geometry import whole
 from .placement.limits import signed_width, stored_width
 from .placement.reach import Reach
@@ -72,7 +72,7 @@ class FitResult:
     cores_placed : int or None
         Cores that its placement takes; None without one.
     binding : str
-        The limit behind the lower bound.
+        The limit that binds most of the placed cores; without a placement, the one behind the lower bound.
     findings : tuple of Finding
         Every breach; an ``error`` means that it does not fit.
     """
@@ -113,7 +113,7 @@ def fit(program: Program, chip: Chip, placement: Placement | None = None, chips:
         synapses=sum(d.synapses for d in asked),
         cores_lower_bound=lower_bound(asked, chip),
         cores_available=chip.cores.value * chips,
-        binding=binding_limit(asked, chip),
+        binding=binding_limit(asked, chip) if placement is None else most_binding(placement.cores),
         findings=(*found, *(finding for rule in FORMAT_RULES for finding in rule(program, chip))),
         cores_placed=None if placement is None else len(placement.cores),
     )
@@ -162,12 +162,18 @@ def _full_cores(asked: list[Demand], chip: Chip) -> tuple[int, int]:
     )
 
 
+def most_binding(cores: Sequence[Core]) -> str:
+    """The limit that binds most of some cores."""
+    counted = Counter(core.binding for core in cores).most_common(1)
+    return counted[0][0] if counted else "nothing"
+
+
 def placed_cores(placement: Placement, chips: int = 1) -> list[Finding]:
     """The cores of a placement are on so many chips."""
     needed, available = len(placement.cores), chips * placement.chip.cores.value
     if needed <= available:
         return []
-    binding = Counter(core.binding for core in placement.cores).most_common(1)[0][0]
+    binding = most_binding(placement.cores)
     name, largest = max(placement.cores_of.items(), key=lambda item: len(item[1]))
     several = f"{chips} chips of {placement.chip.title} have" if chips > 1 else f"{placement.chip.title} has"
     detail = f"takes {needed} cores, {several} {available}; most cores are bound by {binding}"

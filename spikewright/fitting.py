@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.text import Text
 
 from .benchmarks.report.names import printable, shorten
 from .hardware.chip import Chip, chips, load_chip
-from .hardware.fit import FitResult, demands, fit
+from .hardware.fit import FitResult, demands, fit, most_binding
 from .hardware.placement import Core, Placement, place
 from .hardware.placement.limits import stored_width
 from .hardware.program import Program
@@ -158,7 +157,7 @@ def rows(placement: Placement) -> list[dict[str, Any]]:
 def _binding(cores: tuple[Core, ...]) -> dict[str, Any]:
     if not cores:
         return {"binding": None, "share": None}
-    binding = Counter(core.binding for core in cores).most_common(1)[0][0]
+    binding = most_binding(cores)
     return {"binding": binding, "share": max(core.use[binding] / core.limits[binding] for core in cores)}
 
 
@@ -267,10 +266,12 @@ def draw(found: Fitting, path: Path) -> None:
     Raises
     ------
     BuildError
-        The file is no ``.png``.
+        The file is no ``.png``, or its folder is missing.
     """
     if path.suffix != ".png":
         raise _unusable(f"{path}: the picture is written as .png")
+    if not path.parent.is_dir():
+        raise _unusable(f"{path}: there is no folder {path.parent}; make it first")
     from .benchmarks.report.placement_figure import utilisation
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from math import ceil, sqrt
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from ...hardware.fit import most_binding
 from ...hardware.placement import Core, Placement
 from ...hardware.placement import limits as names
 from ...hardware.placement.mesh import columns, positions
@@ -138,8 +138,7 @@ def _legend(figure: Figure, placement: Placement, colours: dict[str, Colour]) ->
     handles = []
     for name, cores in list(placement.cores_of.items())[:MOST_NAMES]:
         if cores:
-            binding = Counter(core.binding for core in cores).most_common(1)[0][0]
-            cut = f"{count(len(cores))} core{'s' * (len(cores) > 1)}, {binding}"
+            cut = f"{count(len(cores))} core{'s' * (len(cores) > 1)}, {most_binding(cores)}"
         else:
             cut = "not placed"
         handles.append(Patch(color=colours[name], label=f"{shorten(name, 20)}: {cut}"))

@@ -78,8 +78,10 @@ class Take:
 
 
 def exceeded(take: Take, limits: dict[str, int]) -> list[str]:
-    """Limits that are broken."""
-    return [name for name, used in take.use(limits).items() if used > limits[name]]
+    """Limits that are broken, the worst first."""
+    use = take.use(limits)
+    broken = [name for name, used in use.items() if used > limits[name]]
+    return sorted(broken, key=lambda name: -use[name] / limits[name])
 
 
 class Arrivals:

@@ -171,8 +171,9 @@ class Axis:
                 low * self.stride - self.padding,
                 (high - 1) * self.stride - self.padding + reach + 1,
             )
-        first, last = max(first, 0), min(last, self.inputs)
-        i, k = np.arange(first, max(last, first))[:, None], self.dilation * np.arange(self.taps)
+        first = min(max(first, 0), self.inputs)
+        last = max(min(last, self.inputs), first)  # a range in the padding alone meets no input
+        i, k = np.arange(first, last)[:, None], self.dilation * np.arange(self.taps)
         if self.transposed:
             output = i * self.stride - self.padding + k
             met = (output >= low) & (output < high)
@@ -181,9 +182,7 @@ class Axis:
             met = (off == 0) & (output >= low) & (output < high)
         rows, which, times = np.unique(met, axis=0, return_inverse=True, return_counts=True)
         key = rows.tobytes() + times.tobytes()
-        return Strip(
-            first, max(last, first), rows, which.ravel().astype(np.int64), times.astype(np.int64), key
-        )
+        return Strip(first, last, rows, which.ravel().astype(np.int64), times.astype(np.int64), key)
 
 
 @dataclass(frozen=True, eq=False)

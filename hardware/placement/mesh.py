@@ -76,7 +76,8 @@ def hops(placement: Placement, counts: Mapping[str, NDArray[np.integer]]) -> Hop
         found: dict[str, list[Sources]] = {}
         for part in core.slices:
             for group, reach in arrivals[part.population].reach(part.bounds):
-                found.setdefault(group.source, []).append(reach.sources)
+                if reach.sources.count:
+                    found.setdefault(group.source, []).append(reach.sources)
         for name, sets in found.items():
             met = union(sets)
             box, mask = selection(met.bounds), met.mask()

@@ -102,18 +102,13 @@ class _Round:
         self._reached: dict[str, Ints] = {}
         for population in reversed(flow):
             reached = self._destinations(population)
+            expected = [reached]
             if self._in_a_loop(population.name):
-                reached = np.maximum(reached, before.get(population.name, 0))
+                # The round before may have reached more cores than this one will: an estimate, which may be too high.
+                expected.insert(0, np.maximum(reached, before.get(population.name, 0)))
             else:
                 self._reached[population.name] = reached
-            demand = Demand(program, population, chip, weight_bits, reached)
-            try:
-                parts = cut(demand, chip, self._limits)
-            except Unplaceable as error:
-                self.findings.insert(0, _too_large(population, demand, error, chip, self._limits))
-                continue
-            for bounds in parts:
-                self._put(demand, bounds)
+            self._cut(population, [Demand(program, population, chip, weight_bits, e) for e in expected], chip)
 
     def settle(self) -> tuple[tuple[Core, ...], dict[str, Ints]]:
         """The cores in order of data flow with what they really take, and the cores that each neuron reaches."""
@@ -122,6 +117,19 @@ class _Round:
                 self._reached[population.name] = self._destinations(population)
         self._cores.sort(key=self._position)
         return tuple(self._core(index, core) for index, core in enumerate(self._cores)), self._reached
+
+    def _cut(self, population: Population, demands: list[Demand], chip: Chip) -> None:
+        """Cut by the first of some demands that can be cut, and put the boxes into cores."""
+        for demand in demands:
+            try:
+                parts = cut(demand, chip, self._limits)
+            except Unplaceable as error:
+                found = _too_large(population, demand, error, chip, self._limits)
+                continue
+            for bounds in parts:
+                self._put(demand, bounds)
+            return
+        self.findings.insert(0, found)
 
     def _position(self, core: _Filling) -> tuple[float, Bounds]:
         """Where a core stands in the data flow: the mean of its neurons."""
@@ -195,15 +203,20 @@ def _overfull(cores: list[Core], chip: Chip) -> list[Finding]:
 
 
 def _shared_registers(cores: tuple[Core, ...]) -> list[Finding]:
-    """Populations that take several cores only because neurons of a core share registers."""
+    """Populations that take several cores only because neurons of a core share registers, one note a limit."""
     bound: dict[str, Counter[str]] = {}
     for core in cores:
         for name in core.populations:
             bound.setdefault(name, Counter())[core.binding] += 1
     found = []
-    for name, counted in bound.items():
-        limit, times = counted.most_common(1)[0]
-        if limit in SHARED and times > 1:
-            detail = f"takes {counted.total()} cores because its neurons differ in {limit}"
-            found.append(Finding("note", name, limit, detail, "quantise with one scale a layer"))
+    for limit in SHARED:
+        taken = {
+            name: counted.total() for name, counted in bound.items() if counted[limit] > counted.total() / 2
+        }
+        several = {name: number for name, number in taken.items() if number > 1}
+        if several:
+            worst = max(several, key=lambda name: several[name])
+            others = f"; so do {len(several) - 1} other populations" if len(several) > 1 else ""
+            detail = f"takes {several[worst]} cores because its neurons differ in {limit}{others}"
+            found.append(Finding("note", worst, limit, detail, "quantise with one scale a layer"))
     return found
