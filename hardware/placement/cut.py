@@ -21,6 +21,8 @@ from .shapes import ranked
 
 #: Ranked shapes that are counted exactly before the search goes on by making boxes smaller.
 TRIES = 12
+#: Boxes that judge a shape while it is being made smaller; the result is counted whole.
+SAMPLE = 256
 
 
 class Unplaceable(Exception):
@@ -84,8 +86,8 @@ def _longest(demand: Demand, low: int, most: int, guess: int, limits: dict[str, 
 
 def _fits(demand: Demand, extents: Shape, limits: dict[str, int]) -> bool:
     every = list(boxes(demand.grid, extents))
-    # A box in the middle takes more than one at the border, so it goes first.
-    return all(not exceeded(demand.take(box), limits) for box in (every[len(every) // 2], *every))
+    # A box in the middle takes more than one at the border, so some of those go first.
+    return all(not exceeded(demand.take(box), limits) for box in (*every[len(every) // 2 :][:9], *every))
 
 
 def _shrunk(demand: Demand, extents: Shape, limits: dict[str, int]) -> Shape:
@@ -109,9 +111,10 @@ def _shrunk(demand: Demand, extents: Shape, limits: dict[str, int]) -> Shape:
 
 
 def _worst(demand: Demand, extents: Shape, limits: dict[str, int]) -> float:
-    """Largest share of a limit that any box takes."""
+    """Largest share of a limit that any of some boxes takes."""
+    every = list(boxes(demand.grid, extents))
     return max(
         used / limits[name]
-        for box in boxes(demand.grid, extents)
+        for box in every[:: -(-len(every) // SAMPLE)]
         for name, used in demand.take(box).use(limits).items()
     )

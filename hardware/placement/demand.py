@@ -12,7 +12,7 @@ Rules, which the validator checks again in its own way:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -56,9 +56,16 @@ class Take:
 
     def __add__(self, other: Take) -> Take:
         """Both together: numbers add up, sets join."""
-        mine, theirs = (tuple(getattr(t, f.name) for f in fields(Take)) for t in (self, other))
         return Take(
-            *(a | b if isinstance(a, frozenset) else a + b for a, b in zip(mine, theirs, strict=True))
+            self.neurons + other.neurons,
+            self.words + other.words,
+            self.input_axons + other.input_axons,
+            self.output_axons + other.output_axons,
+            self.delay_slots + other.delay_slots,
+            self.thresholds | other.thresholds,
+            self.settings | other.settings,
+            self.formats | other.formats,
+            self.populations | other.populations,
         )
 
     def use(self, limits: dict[str, int]) -> dict[str, int]:

@@ -48,8 +48,10 @@ def place(program: Program, chip: Chip, *, weight_bits: int | None = None) -> Pl
         With an error among its findings where a neuron exceeds a core by itself; its population is then left out.
     """
     destinations: dict[str, Ints] = {}
-    for _ in range(ROUNDS):
-        trial = _Round(program, chip, weight_bits, destinations)
+    for number in range(ROUNDS):
+        # Smaller parts reach more cores, so that each round leaves more room than the last.
+        expected = {name: np.ceil(d * (1 + number / 20)).astype(np.int64) for name, d in destinations.items()}
+        trial = _Round(program, chip, weight_bits, expected)
         cores, destinations = trial.settle()
         over = [core for core in cores if any(core.use[name] > most for name, most in core.limits.items())]
         if not over:
@@ -69,6 +71,16 @@ class _Filling:
         """Put one more box into it."""
         self.take = self.take + demand.take(bounds)
         self.parts.append((demand, bounds))
+
+    def has_room(self, wanted: Take, limits: dict[str, int]) -> bool:
+        """So much more would fit."""
+        taken = self.take
+        return (
+            taken.neurons + wanted.neurons <= limits[names.NEURONS]
+            and taken.words + wanted.words <= limits[names.MEMORY]
+            and taken.input_axons + wanted.input_axons <= limits[names.INPUT_AXONS]
+            and not exceeded(taken + wanted, limits)
+        )
 
     def sources(self, name: str | None = None) -> dict[str, Sources]:
         """Source neurons with a synapse in the core, by population or source; all, or of one of them."""
@@ -152,7 +164,7 @@ class _Round:
     def _put(self, demand: Demand, bounds: Bounds) -> None:
         """Into the first core with room, or a new one."""
         wanted = demand.take(bounds)
-        core = next((c for c in reversed(self._open) if not exceeded(c.take + wanted, self._limits)), None)
+        core = next((c for c in reversed(self._open) if c.has_room(wanted, self._limits)), None)
         if core is None:
             core = _Filling()
             self._cores.append(core)

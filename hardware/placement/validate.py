@@ -97,6 +97,7 @@ def _recount(placement: Placement) -> tuple[list[dict[str, int]], dict[str, Ints
     sizes = {p.name: p.size for p in program.populations} | {s.name: s.size for s in program.sources}
     departures = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
     synapses = {group.name: Synapses(group.map) for group in program.synapses}
+    widths = {g.name: _width(g, placement.chip, placement.weight_bits) for g in program.synapses}
     counted = []
     for core in placement.cores:
         use = Counter(dict.fromkeys(names.REMEDIES, 0))
@@ -106,7 +107,7 @@ def _recount(placement: Placement) -> tuple[list[dict[str, int]], dict[str, Ints
             for group in program.inputs_of(part.population):
                 fans, cells = _synapses_into(part, group, synapses[group.name], sizes[group.source])
                 heard[group.source] = heard.get(group.source, np.zeros(1, np.bool_)) | (fans > 0)
-                words, form = _stored(placement, part, group, fans, cells)
+                words, form = _stored(placement, part, group, widths[group.name], fans, cells)
                 use[names.MEMORY] += words
                 formats |= form
         for source, mask in heard.items():
@@ -131,13 +132,12 @@ def _synapses_into(part: Slice, group: SynapseGroup, synapses: Synapses, inputs:
 
 
 def _stored(
-    placement: Placement, part: Slice, group: SynapseGroup, fans: Ints, cells: Ints
+    placement: Placement, part: Slice, group: SynapseGroup, width: int, fans: Ints, cells: Ints
 ) -> tuple[int, set[tuple[int, ...]]]:
     """Words of one group's synapses into a slice, and the format they use."""
     chip = placement.chip
     if not fans.any():
         return 0, set()
-    width = _width(group, chip, placement.weight_bits)
     bits = width + (group.delay.bit_length() if group.delay else 0)
     index = next(
         (w for w in sorted(chip.synapse_index_bits.value) if 1 << w >= part.size),
