@@ -13,6 +13,7 @@ FOLDER = Path(__file__).with_name("chips")
 
 Whole: TypeAlias = Annotated[int, Field(strict=True)]
 Count: TypeAlias = Annotated[int, Field(strict=True, gt=0)]
+Natural: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 Widths: TypeAlias = Annotated[tuple[Count, ...], Field(min_length=1)]
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
 
@@ -50,6 +51,21 @@ class Chip(BaseModel):
         Each neuron may have a threshold of its own.
     threshold_configurations : Figure, optional
         Distinct thresholds of a core where neurons share them.
+    compartment_configurations, synapse_formats : Figure, optional
+        Distinct pairs of decays, and of weight width, exponent, delay and index width, where a core limits them.
+    neuron_groups_per_core : Figure, optional
+        Populations that may share a core, where it limits them.
+    synapse_block_size, synapse_block_bits : Figure
+        Synapses of an input axon are stored in blocks: how many at most (any number, where none is given), and the
+        bits of a block's header. A block fills whole words.
+    synapse_index_bits : Figure
+        Widths of the index that a synapse carries where a list leaves out neurons.
+    shared_kernel_indices : Figure
+        The weights of a shared kernel carry such an index too.
+    delay_slots_per_core : Figure
+        Accumulators for spikes that wait: a neuron takes one for each step of its longest delay and one more.
+    cores_per_tile, mesh_rows : Figure
+        Cores that share a router, and tiles in a column of the chip's mesh.
     reset_interval_power_of_two : Figure
         Periodic resets come only every 2^n time steps.
     shared_kernels : Figure
@@ -79,6 +95,16 @@ class Chip(BaseModel):
     output_axons_per_core: Figure[Count]
     per_neuron_threshold: Figure[Flag]
     threshold_configurations: Figure[Count] | None = None
+    compartment_configurations: Figure[Count] | None = None
+    neuron_groups_per_core: Figure[Count] | None = None
+    synapse_formats: Figure[Count] | None = None
+    synapse_block_size: Figure[Count] | None = None
+    synapse_block_bits: Figure[Natural]
+    synapse_index_bits: Figure[Widths]
+    shared_kernel_indices: Figure[Flag]
+    delay_slots_per_core: Figure[Count]
+    cores_per_tile: Figure[Count]
+    mesh_rows: Figure[Count]
     reset_interval_power_of_two: Figure[Flag]
     shared_kernels: Figure[Flag]
     graded_spikes: Figure[Flag]

@@ -1,27 +1,33 @@
-"""Does a program fit a chip? Plain rules over the chip's figures; nothing is placed.
+"""Does a program fit a chip? Plain rules over the chip's figures.
 
-The number of cores is a lower bound. A core is taken to serve one population, so that the bound is a sum over
-populations, and each counts only what no placement can avoid: its neurons, and its weights without index,
-delay and padding bits (a convolution kernel once, where the chip shares kernels).
+Without a placement the number of cores is a lower bound: all neurons together, or all weights together, in full cores.
+It counts only what no placement can avoid, weights without index, delay and padding bits (a convolution kernel once,
+where the chip shares kernels). With a placement its cores and findings take the place of the rules over cores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..export.formats import Ints
 from ..export.levels import Finding
-from ..export.linear import Dense, LinearMap, fan_out
+from ..export.linear import LinearMap
 from .chip import Chip
-from .program import Program, SynapseGroup
+from .placement import Core, Placement
+from .placement.geometry import whole
+from .placement.limits import signed_width, stored_width
+from .placement.reach import Reach
+from .program import Program
 
 NEURONS, MEMORY = "neurons per core", "synaptic memory per core"
+Rule: TypeAlias = Callable[[Program, Chip], list[Finding]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,10 @@ class FitResult:
         Of the whole program; synapses unrolled, borders and zero weights excluded.
     cores_lower_bound, cores_available : int
         Cores that the program takes at least, and that the chip has.
+    cores_placed : int or None
+        Cores that its placement takes; None without one.
     binding : str
-        The limit behind most cores.
+        The limit that binds most of the placed cores; without a placement, the one behind the lower bound.
     findings : tuple of Finding
         Every breach; an ``error`` means that it does not fit.
     """
@@ -76,6 +84,7 @@ class FitResult:
     cores_available: int
     binding: str
     findings: tuple[Finding, ...]
+    cores_placed: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -83,17 +92,30 @@ class FitResult:
         return all(finding.severity != "error" for finding in self.findings)
 
 
-def fit(program: Program, chip: Chip) -> FitResult:
-    """Hold a program against every rule of a chip; never raises for a program that does not fit."""
+def fit(program: Program, chip: Chip, placement: Placement | None = None, chips: int = 1) -> FitResult:
+    """Hold a program against every rule of a chip; never raises for a program that does not fit.
+
+    Parameters
+    ----------
+    placement : Placement, optional
+        Of the program on the chip; otherwise the rules over cores judge by lower bounds.
+    chips : int
+        Chips that the placement may take.
+    """
     asked = demands(program, chip)
+    if placement is None:
+        found = [finding for rule in CORE_RULES for finding in rule(program, chip)]
+    else:
+        found = [*placement.findings, *placed_cores(placement, chips)]
     return FitResult(
         chip=chip.title,
         neurons=sum(d.neurons for d in asked),
         synapses=sum(d.synapses for d in asked),
-        cores_lower_bound=sum(d.cores for d in asked),
-        cores_available=chip.cores.value,
-        binding=binding_limit(asked),
-        findings=tuple(finding for rule in RULES for finding in rule(program, chip)),
+        cores_lower_bound=lower_bound(asked, chip),
+        cores_available=chip.cores.value * chips,
+        binding=binding_limit(asked, chip) if placement is None else most_binding(placement.cores),
+        findings=(*found, *(finding for rule in FORMAT_RULES for finding in rule(program, chip))),
+        cores_placed=None if placement is None else len(placement.cores),
     )
 
 
@@ -102,13 +124,17 @@ def demands(program: Program, chip: Chip) -> list[Demand]:
     found = []
     for p in program.populations:
         groups = program.inputs_of(p.name)
-        bits = sum(_stored(g.map, chip) * _stored_width(g, chip) for g in groups)
+        reaches = [whole(g.map) for g in groups]
+        bits = sum(
+            _stored(reach, chip) * stored_width(g.map.weight, chip)
+            for g, reach in zip(groups, reaches, strict=True)
+        )
         words = -(-bits // chip.synapse_word_bits.value)
         found.append(
             Demand(
                 name=p.name,
                 neurons=p.size,
-                synapses=sum(int(fan_out(g.map).sum()) for g in groups),
+                synapses=sum(reach.fans.total for reach in reaches),
                 memory_words=words,
                 cores_by_neurons=-(-p.size // chip.neurons_per_core.value),
                 cores_by_memory=-(-words // chip.synapse_words_per_core.value),
@@ -117,27 +143,51 @@ def demands(program: Program, chip: Chip) -> list[Demand]:
     return found
 
 
-def binding_limit(asked: list[Demand]) -> str:
+def lower_bound(asked: list[Demand], chip: Chip) -> int:
+    """Cores that all populations together fill at least; a core may hold several."""
+    return max(_full_cores(asked, chip))
+
+
+def binding_limit(asked: list[Demand], chip: Chip) -> str:
     """The limit that alone would take the most cores."""
-    by_neurons, by_memory = (
-        sum(getattr(d, key) for d in asked) for key in ("cores_by_neurons", "cores_by_memory")
-    )
+    by_neurons, by_memory = _full_cores(asked, chip)
     return MEMORY if by_memory > by_neurons else NEURONS
 
 
-def signed_width(weight: Ints) -> int:
-    """Bits that hold every weight with its sign, in two's complement."""
-    low, high = int(weight.min(initial=0)), int(weight.max(initial=0))
-    return max(high, -low - 1).bit_length() + 1
+def _full_cores(asked: list[Demand], chip: Chip) -> tuple[int, int]:
+    """Cores that the neurons fill, and the weights."""
+    return (
+        -(-sum(d.neurons for d in asked) // chip.neurons_per_core.value),
+        -(-sum(d.memory_words for d in asked) // chip.synapse_words_per_core.value),
+    )
+
+
+def most_binding(cores: Sequence[Core]) -> str:
+    """The limit that binds most of some cores."""
+    counted = Counter(core.binding for core in cores).most_common(1)
+    return counted[0][0] if counted else "nothing"
+
+
+def placed_cores(placement: Placement, chips: int = 1) -> list[Finding]:
+    """The cores of a placement are on so many chips."""
+    needed, available = len(placement.cores), chips * placement.chip.cores.value
+    if needed <= available:
+        return []
+    binding = most_binding(placement.cores)
+    name, largest = max(placement.cores_of.items(), key=lambda item: len(item[1]))
+    several = f"{chips} chips of {placement.chip.title} have" if chips > 1 else f"{placement.chip.title} has"
+    detail = f"takes {needed} cores, {several} {available}; most cores are bound by {binding}"
+    remedy = f"make {name} smaller ({len(largest)} cores), or spread the network over {placement.chips} chips"
+    return [Finding("error", placement.program.name, "cores", detail, remedy)]
 
 
 def cores(program: Program, chip: Chip) -> list[Finding]:
     """All populations together need no more cores than there are."""
     asked = demands(program, chip)
-    bound, available = sum(d.cores for d in asked), chip.cores.value
+    bound, available = lower_bound(asked, chip), chip.cores.value
     if bound <= available:
         return []
-    largest, limit = max(asked, key=lambda d: d.cores), binding_limit(asked)
+    largest, limit = max(asked, key=lambda d: d.cores), binding_limit(asked, chip)
     smaller = (
         "use smaller or fewer feature maps"
         if limit == NEURONS
@@ -195,7 +245,7 @@ def weights(program: Program, chip: Chip) -> list[Finding]:
     low, high = chip.weight_exponent_min.value, chip.weight_exponent_max.value
     found = []
     for g in program.synapses:
-        needed = signed_width(g.map.weight.astype(np.int64))
+        needed = signed_width(g.map.weight)
         if needed > widest:
             detail = f"weights need {needed} bits, {chip.title} stores at most {widest}"
             found.append(Finding("error", g.name, "weight bits", detail, f"quantise to {widest} bits"))
@@ -264,30 +314,28 @@ def reset_interval(program: Program, chip: Chip) -> list[Finding]:
     return [Finding("warning", program.name, "reset interval", detail, remedy)]
 
 
-RULES: tuple[Callable[[Program, Chip], list[Finding]], ...] = (
-    cores, population_size, fan_in, thresholds, weights, delays, registers, reset_interval
-)  # fmt: skip
+#: Rules over cores, by what no placement can avoid.
+CORE_RULES: tuple[Rule, ...] = (cores, population_size, fan_in, thresholds)
+#: Rules over single numbers, which no placement changes.
+FORMAT_RULES: tuple[Rule, ...] = (weights, delays, registers, reset_interval)
 
 
-def _stored(map_: LinearMap, chip: Chip) -> int:
+def _stored(reach: Reach, chip: Chip) -> int:
     """Weights that must be stored, zeros excluded."""
-    if chip.shared_kernels.value and not isinstance(map_, Dense):
-        return int(np.count_nonzero(map_.weight))
-    return int(fan_out(map_).sum())
-
-
-def _stored_width(group: SynapseGroup, chip: Chip) -> int:
-    needed = signed_width(group.map.weight.astype(np.int64))
-    return min((width for width in chip.weight_bits.value if width >= needed), default=needed)
+    if chip.shared_kernels.value and reach.kernel is not None:
+        return reach.kernel.total
+    return reach.fans.total
 
 
 def _fan_in(map_: LinearMap) -> NDArray[np.float64]:
     """Synapses into each neuron; shape (outputs,)."""
+    import torch
+
     mask = torch.from_numpy((map_.weight != 0).astype(np.float64))
     ones = torch.ones(1, prod(map_.input_shape), dtype=torch.float64)
     counts: NDArray[np.float64] = map_.forward(ones, mask)[0].round().numpy()
     return counts
 
 
-def _largest(values: Ints) -> int:
-    return int(np.abs(values).max(initial=0))
+def _largest(values: Ints | int) -> int:
+    return int(np.abs(np.atleast_1d(values)).max(initial=0))

@@ -58,10 +58,12 @@ def _fits(fitted: Fit) -> Verdict:
     if errors:
         first = errors[0]
         return Verdict(status="no", text=f"{first.node}: {first.detail}; {first.remedy}.")
-    need = f"at least {fitted.cores_lower_bound} of {fitted.cores_available} cores of {fitted.chip}"
+    placed = fitted.cores_placed
+    need = f"at least {fitted.cores_lower_bound}" if placed is None else f"{placed}"
+    how = f"bound by {fitted.binding} (not placed)" if placed is None else f"most bound by {fitted.binding}"
     return Verdict(
         status="yes",
-        text=f"{fitted.neurons:,} neurons and {fitted.synapses:,} synapses need {need}, bound by {fitted.binding} (no placement yet).",
+        text=f"{fitted.neurons:,} neurons and {fitted.synapses:,} synapses need {need} of {fitted.cores_available} cores of {fitted.chip}, {how}.",
     )
 
 

@@ -18,6 +18,7 @@ from .hardware import host
 from .hardware.chip import Chip, load_chip
 from .hardware.emulator import Emulator
 from .hardware.fit import FitResult, fit
+from .hardware.placement import hops, place
 from .lowering import Lowered, lower
 from .models.ann_vae import ANNVAE, Autoencoder
 from .models.esvae import ESVAE
@@ -84,9 +85,11 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         baseline = count_macs(workspace.onnx)
         layers = measuring.count_layers(program, inputs, recording, found.overhead_spikes)
         totals = measuring.sum_up(lowered, layers, baseline)
-        energy = measuring.energy(layers, totals.host_macs, baseline)
         chip = load_chip(recipe.deploy.chip)
-        fitted = _fit(chip, fit(program, chip))
+        placement = place(program, chip)
+        fitted = _fit(chip, fit(program, chip, placement))
+        journeys = hops(placement, recording.counts) if placement.complete else None
+        energy = measuring.energy(layers, totals.host_macs, baseline, journeys)
     with steps("Report and pictures"):
         raster = emulator.run(inputs.select(slice(0, 1)), detail="spikes").spikes
         pictures = Pictures(
@@ -173,6 +176,7 @@ def _fit(chip: Chip, result: FitResult) -> parts.Fit:
         neurons=result.neurons,
         synapses=result.synapses,
         cores_lower_bound=result.cores_lower_bound,
+        cores_placed=result.cores_placed,
         cores_available=result.cores_available,
         binding=result.binding,
         findings=[parts.Finding(**vars(finding)) for finding in result.findings],

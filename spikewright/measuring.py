@@ -19,6 +19,7 @@ from .export.float_run import run_float
 from .export.graph import Synapses
 from .hardware import host
 from .hardware.emulator import Emulator
+from .hardware.placement import Hops
 from .hardware.program import Inputs, Program
 from .hardware.recording import Recording
 from .lowering import Lowered
@@ -154,9 +155,11 @@ def sum_up(lowered: Lowered, layers: list[LayerCount], baseline: MacCount) -> pa
     )
 
 
-def energy(layers: list[LayerCount], host_macs: int, baseline: MacCount) -> dict[str, parts.EnergyRow]:
-    """Every energy model's figures for a sample."""
-    activity = Activity.of(totals(layers), host_macs, baseline)
+def energy(
+    layers: list[LayerCount], host_macs: int, baseline: MacCount, hops: Hops | None = None
+) -> dict[str, parts.EnergyRow]:
+    """Every energy model's figures for a sample, with the journeys of its spikes where the network is placed."""
+    activity = Activity.of(totals(layers), host_macs, baseline, hops)
     return {
         name: parts.EnergyRow.model_validate(_plain(price(model, activity)))
         for name, model in load_models().items()

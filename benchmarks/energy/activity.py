@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from ...hardware.placement import Hops
     from ..ann import MacCount
     from ..counting import CountTotals
 
@@ -15,6 +16,8 @@ Counted: TypeAlias = Literal[
     "sops",
     "spikes",
     "messages",
+    "hops_east_west",
+    "hops_north_south",
     "neuron_updates",
     "active_updates",
     "inactive_updates",
@@ -23,7 +26,7 @@ Counted: TypeAlias = Literal[
     "ann_activations",
 ]
 #: What grows and shrinks with the spike rate.
-SPIKE_DRIVEN: tuple[Counted, ...] = ("sops", "spikes", "messages")
+SPIKE_DRIVEN: tuple[Counted, ...] = ("sops", "spikes", "messages", "hops_east_west", "hops_north_south")
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,14 @@ class Activity:
     ann_macs : float
         Multiply-accumulates of the ANN it is held against.
     messages : float, optional
-        Spikes times the populations that each goes to; without it, one each is assumed.
+        Spikes times the cores (in a network that is not placed, the populations) that each goes to; without it, one
+        each is assumed.
     active_updates : float, optional
         Neuron updates with something to do; without it, all of them.
     ann_activations : float
         Values that the ANN's counted layers write.
+    hops_east_west, hops_north_south : float, optional
+        Hops of spikes from tile to tile along rows and columns of the chip; none without a placement.
     """
 
     sops: float
@@ -61,6 +67,8 @@ class Activity:
     messages: float | None = None
     active_updates: float | None = None
     ann_activations: float = 0.0
+    hops_east_west: float | None = None
+    hops_north_south: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -77,8 +85,8 @@ class Activity:
             )
 
     @classmethod
-    def of(cls, counts: CountTotals, host_macs: float, ann: MacCount) -> Activity:
-        """From counted layers, the host's operations and a counted ANN."""
+    def of(cls, counts: CountTotals, host_macs: float, ann: MacCount, hops: Hops | None = None) -> Activity:
+        """From counted layers, the host's operations and a counted ANN, and the journeys of spikes where they are placed."""
         return cls(
             sops=counts.sops,
             spikes=counts.spikes,
@@ -86,15 +94,21 @@ class Activity:
             host_macs=host_macs,
             rate=counts.rate,
             ann_macs=ann.macs,
-            messages=counts.messages,
+            messages=counts.messages if hops is None else hops.deliveries,
             active_updates=counts.active_updates,
             ann_activations=ann.activations,
+            hops_east_west=None if hops is None else hops.east_west,
+            hops_north_south=None if hops is None else hops.north_south,
         )
 
     def amount(self, counted: Counted) -> float:
         """How often something happens in a sample."""
         if counted == "messages":
             return self.spikes if self.messages is None else self.messages
+        if counted == "hops_east_west":
+            return self.hops_east_west or 0.0
+        if counted == "hops_north_south":
+            return self.hops_north_south or 0.0
         active = self.neuron_updates if self.active_updates is None else self.active_updates
         if counted == "active_updates":
             return active
@@ -114,10 +128,6 @@ class Activity:
         if not self.rate:
             raise ValueError("activity: rate = 0, there are no spikes to scale")
         factor = rate / self.rate
-        return replace(
-            self,
-            sops=self.sops * factor,
-            spikes=self.spikes * factor,
-            messages=None if self.messages is None else self.messages * factor,
-            rate=rate,
-        )
+        driven: dict[str, float | None] = {name: getattr(self, name) for name in SPIKE_DRIVEN}
+        scaled = {name: None if amount is None else amount * factor for name, amount in driven.items()}
+        return replace(self, **scaled, rate=rate)  # type: ignore[arg-type]

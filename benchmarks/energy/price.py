@@ -95,6 +95,13 @@ def _remarks(model: EnergyModel, activity: Activity, even: float | None) -> list
         remarks.append("Every neuron update is priced as active: the run recorded no states.")
     if "messages" in priced and activity.messages is None:
         remarks.append("Every spike is taken to go to one destination.")
+    if "hops_east_west" in priced:
+        remarks.append(
+            "Hops between tiles are not priced because nothing is placed."
+            if activity.hops_east_west is None
+            else "Hops are an estimate: cores lie along the mesh in the order of the placement, and the links between "
+            "chips are not priced."
+        )
     if not activity.rate:
         remarks.append("There is no break-even rate because nothing fired.")
     elif even is not None and even > 1:

@@ -243,9 +243,8 @@ class Fit(Part):
     chip: str
     neurons: Count
     synapses: Count
-    cores_lower_bound: Count = Field(
-        description="Cores by the binding one of neuron and synapse memory; no placement."
-    )
+    cores_lower_bound: Count = Field(description="Cores that all neurons, or all weights, fill at least.")
+    cores_placed: Count | None = Field(default=None, description="Cores that a placement takes.")
     cores_available: Count
     binding: str
     findings: list[Finding]

@@ -238,6 +238,7 @@ def fit(fit: Fit) -> Table:
         ("Neurons", count(fit.neurons)),
         ("Synapses", count(fit.synapses)),
         ("Cores needed, at least", count(fit.cores_lower_bound)),
+        ("Cores, as placed", "not placed" if fit.cores_placed is None else count(fit.cores_placed)),
         ("Cores available", count(fit.cores_available)),
         ("Binding limit", fit.binding),
     ]

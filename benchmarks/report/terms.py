@@ -46,6 +46,9 @@ TERMS: dict[str, list[tuple[str, str]]] = {
         ("Break-even rate", "mean spike rate at which the SNN would cost what the int8 ANN costs."),
     ],
     "fit": [
-        ("Core", "the chip's unit of neuron and synapse memory; the bound counts memory, not places."),
+        (
+            "Core",
+            "the chip's unit of neuron and synapse memory; the least number counts full cores, the placement all limits.",
+        ),
     ],
 }

@@ -225,6 +225,7 @@ def report_data() -> dict[str, Any]:
             "neurons": sums["neurons"],
             "synapses": sums["synapses"],
             "cores_lower_bound": 5,
+            "cores_placed": 7,
             "cores_available": 128,
             "binding": "synapse memory",
             "findings": [

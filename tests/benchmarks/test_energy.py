@@ -15,6 +15,7 @@ from spikewright.benchmarks.counting import CountTotals
 from spikewright.benchmarks.energy import Activity, EnergyError, EnergyModel, load_model, load_models, price
 from spikewright.benchmarks.energy.model import FOLDER
 from spikewright.benchmarks.report.schema import EnergyRow
+from spikewright.hardware.placement import Hops
 
 MODELS = load_models()
 SHIPPED = Path(FOLDER) / "cmos45.toml"
@@ -39,6 +40,8 @@ def activities(draw: st.DrawFn) -> Activity:
         messages=draw(st.one_of(st.none(), st.just(spikes), st.just(3 * spikes))),
         active_updates=draw(st.one_of(st.none(), st.just(updates), st.just(updates / 3))),
         ann_activations=draw(amounts),
+        hops_east_west=draw(st.one_of(st.none(), st.just(2 * spikes))),
+        hops_north_south=draw(st.one_of(st.none(), st.just(spikes / 2))),
     )
 
 
@@ -88,7 +91,12 @@ def test_the_break_even_rate_reproduces_the_int8_ann(model: EnergyModel, activit
 
 @given(models, activities())
 def test_silence_costs_the_host_and_the_updates(model: EnergyModel, activity: Activity) -> None:
-    silent = price(model, replace(activity, sops=0, spikes=0, messages=None, rate=0))
+    silent = price(
+        model,
+        replace(
+            activity, sops=0, spikes=0, messages=None, rate=0, hops_east_west=None, hops_north_south=None
+        ),
+    )
     updates = sum(part for name, part in silent.parts.items() if "neuron updates" in name)
     assert silent.snn_joule == pytest.approx(silent.host_joule + updates, rel=1e-12)
     assert silent.break_even_rate is None
@@ -172,6 +180,27 @@ def test_destinations_that_were_not_counted_are_said() -> None:
     energy = price(MODELS["loihi1"], replace(PROTOTYPE, messages=None))
     assert energy.parts["spike messages"] == pytest.approx(43e3 * 1.7 * PJ)
     assert any("one destination" in text for text in energy.assumptions)
+
+
+def test_hops_are_priced_where_the_network_is_placed() -> None:
+    placed = replace(PROTOTYPE, hops_east_west=70e3, hops_north_south=20e3)
+    energy, unplaced = price(MODELS["loihi1"], placed), price(MODELS["loihi1"], PROTOTYPE)
+    assert energy.parts["hops east and west"] == pytest.approx(70e3 * 3.0 * PJ)
+    assert energy.parts["hops north and south"] == pytest.approx(20e3 * 4.0 * PJ)
+    assert unplaced.parts["hops east and west"] == unplaced.parts["hops north and south"] == 0
+    assert energy.snn_joule - unplaced.snn_joule == pytest.approx(290e3 * PJ)
+    assert any("nothing is placed" in text for text in unplaced.assumptions)
+    assert any("Hops are an estimate" in text for text in energy.assumptions)
+    assert placed.at_rate(0.16).hops_east_west == 35e3
+    for name in ("cmos45", "memory"):
+        assert price(MODELS[name], placed).snn_joule == price(MODELS[name], PROTOTYPE).snn_joule
+
+
+def test_activity_of_a_placement() -> None:
+    counts = CountTotals(10, 20, 30, 4.0, 50.0, 0.1, 40, 25.0, None, 6.0)
+    ann = MacCount("ann", 80, 90, 100, (), {})
+    activity = Activity.of(counts, 7, ann, Hops(9.0, 5.0, 3.0, 1.0))
+    assert (activity.messages, activity.hops_east_west, activity.hops_north_south) == (9.0, 5.0, 3.0)
 
 
 def test_a_rate_beyond_one_is_explained() -> None:

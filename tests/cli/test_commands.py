@@ -118,7 +118,7 @@ def test_doctor_names_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "export", "simulate", "verify", "report", "inspect", "doctor", "deploy"]
+    "command", ["", "train", "export", "simulate", "verify", "report", "inspect", "fit", "doctor", "deploy"]
 )
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     done = spikewright(*command.split(), "--help", cwd=tmp_path)

@@ -196,7 +196,7 @@ def small_esvae() -> Program:
 
 def test_small_esvae_on_both_chips(loihi1: Chip, loihi2: Chip) -> None:
     """16 928 neurons (2 048 of them the host-fed first layer, here a source) and 590 176 synapses, borders excluded."""
-    for chip, cores in ((loihi1, 18), (loihi2, 10)):
+    for chip, cores in ((loihi1, 15), (loihi2, 2)):
         result = fit(small_esvae(), chip)
         assert result.fits
         assert not result.findings
@@ -247,9 +247,10 @@ def test_any_program_is_judged_and_its_synapses_are_those_of_the_matrix(case: tu
         result, asked = fit(program, chip), rules.demands(program, chip)
         assert result.neurons == sum(p.size for p in program.populations)
         assert result.synapses == sum(unroll(g.map).nnz for g in program.synapses)
-        assert result.cores_lower_bound == sum(d.cores for d in asked)
-        assert result.cores_lower_bound >= ceil(result.neurons / 3)
-        assert result.cores_lower_bound >= ceil(sum(d.memory_words for d in asked) / 2)
+        assert result.cores_lower_bound == max(
+            ceil(result.neurons / 3), ceil(sum(d.memory_words for d in asked) / 2)
+        )
+        assert result.cores_lower_bound >= max(d.cores for d in asked)
         assert all(f.detail and f.remedy for f in result.findings)
 
 
@@ -257,11 +258,11 @@ def test_any_program_is_judged_and_its_synapses_are_those_of_the_matrix(case: tu
 
 
 def test_too_many_cores(loihi1: Chip) -> None:
-    program = chain(dense(4, 2000), dense(2000, 10))
+    program = chain(dense(4, 2100), dense(2100, 10))
     (finding,) = rules.cores(program, changed(loihi1, cores=2))
     assert (finding.severity, finding.node, finding.rule) == ("error", "chain", "cores")
     assert "at least 3 cores, Intel Loihi has 2; the limit is neurons per core" in finding.detail
-    assert "p0 takes 2" in finding.remedy
+    assert "p0 takes 3" in finding.remedy
     assert "at least 2 chips" in finding.remedy
     assert not rules.cores(program, changed(loihi1, cores=3))
     assert not fit(program, changed(loihi1, cores=2)).fits
