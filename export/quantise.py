@@ -206,6 +206,8 @@ class _Population:
         self.rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in self.groups}
         peaks = (calibration.current_peak.get(name), calibration.membrane_peak.get(name))
         self.calibrated = np.zeros(self.units) if strict else scales.calibrated_caps(node, *peaks, self.units)
+        floats = {s: g.map.weight for s, g in self.groups.items()}
+        self.worst = scales.worst_sum(self.groups, floats, self.units)
         self.line = late or bool(node.alpha.any())
         self.bias = np.zeros(1)
         for g in self.groups.values():
@@ -254,9 +256,7 @@ class _Population:
 
     def _caps(self, bias: Floats, largest: Floats, top: int, exponents: range) -> Floats:
         """Largest scale of each unit that registers and states allow."""
-        floats = {s: g.map.weight for s, g in self.groups.items()}
-        worst = scales.worst_sum(self.groups, floats, self.units)
-        worst = worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
+        worst = self.worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
         states = scales.proven_caps(self.node, worst, self.units, self.timesteps)
         # A proof is worth fine states, but not weight resolution; nor that of a bias over the line, 64 membrane units.
         with np.errstate(divide="ignore"):
@@ -287,15 +287,13 @@ class _Population:
         neurons = prod(self.node.shape)
         integers = {s: g.map.weight for s, g in quantised.items()}
         total = scales.worst_sum(quantised, integers, self.units) * weight_unit(exponent)
-        floats = {s: g.map.weight for s, g in self.groups.items()}
         value = np.abs(bias * np.repeat(scale, neurons // self.units))
         if not self.line:
             clipped = np.rint(np.minimum(value, formats.BIAS_MAX)).astype(np.int64)
             value = formats.bias_value(*formats.split_bias(clipped)).astype(np.float64)
         worst = total + scales.unit_max(value, self.units, neurons)
         worst = worst * scales.unit_max(scales.gain(self.node, self.timesteps), self.units, neurons)
-        magnitude = scales.worst_sum(self.groups, floats, self.units)
-        magnitude = magnitude + scales.unit_max(np.abs(bias), self.units, neurons)
+        magnitude = self.worst + scales.unit_max(np.abs(bias), self.units, neurons)
         proven = scale <= scales.proven_caps(self.node, magnitude, self.units, self.timesteps) * (1 + 1e-9)
         factor = scales.STATE_CEILING / np.maximum(worst, 1) * (1 - 1e-6)
         return np.where(proven & (worst > scales.STATE_CEILING), factor, np.inf)
