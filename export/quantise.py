@@ -18,8 +18,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import formats, scales
 from .errors import ExportError
@@ -206,8 +208,9 @@ class _Population:
         self.rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in self.groups}
         peaks = (calibration.current_peak.get(name), calibration.membrane_peak.get(name))
         self.calibrated = np.zeros(self.units) if strict else scales.calibrated_caps(node, *peaks, self.units)
-        floats = {s: g.map.weight for s, g in self.groups.items()}
-        self.worst = scales.worst_sum(self.groups, floats, self.units)
+        # Graded spikes of the input weigh as much as several plain ones.
+        self.peak = {s: getattr(graph.nodes[graph.sources(s)[0]], "peak", 1) for s in self.groups}
+        self.worst = self._worst({s: g.map.weight for s, g in self.groups.items()})
         self.line = late or bool(node.alpha.any())
         self.bias = np.zeros(1)
         for g in self.groups.values():
@@ -254,6 +257,12 @@ class _Population:
         theta = self.node.threshold if isinstance(self.node, LIF) else np.full(1, np.inf)
         return float(np.sqrt(squared.max()) / theta.min())
 
+    def _worst(self, weights: dict[str, NDArray[Any]]) -> Floats:
+        """Largest input of a step, whatever spikes arrive."""
+        return scales.worst_sum(
+            self.groups, {s: w * float(self.peak[s]) for s, w in weights.items()}, self.units
+        )
+
     def _caps(self, bias: Floats, largest: Floats, top: int, exponents: range) -> Floats:
         """Largest scale of each unit that registers and states allow."""
         worst = self.worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
@@ -285,8 +294,7 @@ class _Population:
     def _headroom(self, quantised: dict[str, Synapses], scale: Floats, bias: Floats, exponent: int) -> Floats:
         """Room left in a proven state, as a factor of each unit's scale: below 1 the unit may overflow."""
         neurons = prod(self.node.shape)
-        integers = {s: g.map.weight for s, g in quantised.items()}
-        total = scales.worst_sum(quantised, integers, self.units) * weight_unit(exponent)
+        total = self._worst({s: g.map.weight for s, g in quantised.items()}) * weight_unit(exponent)
         value = np.abs(bias * np.repeat(scale, neurons // self.units))
         if not self.line:
             clipped = np.rint(np.minimum(value, formats.BIAS_MAX)).astype(np.int64)
