@@ -49,15 +49,26 @@ def place(program: Program, chip: Chip, *, weight_bits: int | None = None) -> Pl
     """
     destinations: dict[str, Ints] = {}
     for number in range(ROUNDS):
-        # Smaller parts reach more cores, so that each round leaves more room than the last.
-        expected = {name: np.ceil(d * (1 + number / 20)).astype(np.int64) for name, d in destinations.items()}
-        trial = _Round(program, chip, weight_bits, expected)
+        trial = _Round(program, chip, weight_bits, _expected(destinations, number, chip))
         cores, destinations = trial.settle()
         over = [core for core in cores if any(core.use[name] > most for name, most in core.limits.items())]
         if not over:
             break
     findings = (*trial.findings, *_overfull(over, chip), *_shared_registers(cores))
     return Placement(program, chip, weight_bits, cores, findings)
+
+
+def _expected(destinations: dict[str, Ints], number: int, chip: Chip) -> dict[str, Ints]:
+    """Cores that each neuron will reach, from those of the round before.
+
+    Smaller parts reach more cores, so each round leaves more room than the last, but no neuron by itself is expected to
+    exceed a core that did not.
+    """
+    most, growth = chip.output_axons_per_core.value, 1 + number / 20
+    return {
+        name: np.minimum(np.ceil(before * growth).astype(np.int64), np.maximum(before, most))
+        for name, before in destinations.items()
+    }
 
 
 class _Filling:

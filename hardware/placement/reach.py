@@ -124,6 +124,9 @@ def union(sets: list[Sources]) -> Sources:
     """Source neurons of one population that are in any of some sets."""
     if len(sets) == 1:
         return sets[0]
+    for whole in (s for s in sets if s.picked is None):
+        if all(_holds(whole, s) for s in sets):
+            return whole
     grid = sets[0].grid
     if any(s.grid != grid for s in sets):
         grid = (prod(grid),)
@@ -136,6 +139,13 @@ def union(sets: list[Sources]) -> Sources:
         inner = tuple((low - b[0], high - b[0]) for (low, high), b in zip(each.bounds, box, strict=True))
         mask[selection(inner)] |= each.mask()
     return Sources(grid, box, int(np.count_nonzero(mask)), lambda: mask)
+
+
+def _holds(outer: Sources, inner: Sources) -> bool:
+    """The box of one set lies within that of the other."""
+    return outer.grid == inner.grid and all(
+        a <= low and high <= b for (a, b), (low, high) in zip(outer.bounds, inner.bounds, strict=True)
+    )
 
 
 def _flattened(sources: Sources) -> Sources:

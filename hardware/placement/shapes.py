@@ -29,10 +29,16 @@ def ranked(demand: Demand, chip: Chip, limits: dict[str, int]) -> list[Shape]:
     sides = [np.array(_extents(side)) for side in demand.grid]
     neurons = _product(sides)
     number = _product([-(-total // side) for total, side in zip(demand.grid, sides, strict=True)])
-    axons, words = np.zeros_like(neurons), np.zeros_like(neurons)
-    for index, geometry in enumerate(demand.arrivals.geometries):
+    words = np.zeros_like(neurons)
+    met: dict[str, Ints] = {}
+    for index, (group, geometry) in enumerate(
+        zip(demand.arrivals.groups, demand.arrivals.geometries, strict=True)
+    ):
         inputs, stored = _estimated(geometry, demand.arrivals.bits(index), sides, neurons, chip)
-        axons, words = axons + inputs, words + stored
+        # Groups from one source mostly meet the same neurons, as the halves of a wider weight do.
+        met[group.source] = np.maximum(met.get(group.source, 0), inputs)
+        words += stored
+    axons = sum(met.values(), np.zeros_like(neurons))
     good = neurons <= limits[names.NEURONS]
     likely = good & (axons <= limits[names.INPUT_AXONS]) & (words <= limits[names.MEMORY])
     likely &= neurons * demand.departures <= limits[names.OUTPUT_AXONS]

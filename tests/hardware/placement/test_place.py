@@ -150,6 +150,16 @@ def test_small_populations_share_a_core_and_its_input_axons() -> None:
         assert core.use[names.OUTPUT_AXONS] == 20 + 10
 
 
+def test_two_groups_of_a_wider_weight_share_their_input_axons() -> None:
+    conv = Conv2d(np.ones((4, 8, 3, 3), np.int8), (8, 40, 40), (1, 1), (1, 1))
+    program = chain(conv)
+    twice = replace(program, synapses=(*program.synapses, SynapseGroup("low", "in", "p0", conv, 1)))
+    chip = chip_with("loihi2", input_axons_per_core=1600)
+    once, both = (check(p, chip).cores for p in (program, twice))
+    assert len(once) == len(both)
+    assert [c.use[names.INPUT_AXONS] for c in once] == [c.use[names.INPUT_AXONS] for c in both]
+
+
 def test_groups_limit_the_populations_of_a_core() -> None:
     program = chain(*(dense(4, 4) for _ in range(20)))
     assert [len(c.slices) for c in check(program, load_chip("loihi2")).cores] == [4, 8, 8]
