@@ -137,7 +137,7 @@ def _enter(given: NetInput, nodes: dict[str, Node], edges: list[tuple[str, str]]
 def _groups(layer: NetLayer, source: str, name: str) -> Iterator[tuple[str, str, Synapses]]:
     """Name, source and synapses of each group that a layer takes."""
     yield from ((n, source, s) for n, s in _split(layer.label, layer.map, layer.delay, 0))
-    if layer.recurrent.size:
+    if layer.recurrent.size and not layer.neurons.never_fires:
         map_ = Dense(layer.recurrent, layer.neurons.shape, layer.neurons.shape)
         back = _split(f"{layer.label}_back", map_, layer.recurrent_delay, 1)
         yield from ((n, name, s) for n, s in back)
