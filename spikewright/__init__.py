@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import Deployment, deploy
+    from .export.net_read import read_net
+    from .export.net_write import write_net
     from .export.nir_read import read_graph
     from .hardware.emulator import Emulator
     from .hardware.program_io import load_program
@@ -20,10 +22,21 @@ _PUBLIC = {
     "Deployment": ".api",
     "deploy": ".api",
     "read_graph": ".export.nir_read",
+    "read_net": ".export.net_read",
+    "write_net": ".export.net_write",
     "Emulator": ".hardware.emulator",
     "load_program": ".hardware.program_io",
 }
-__all__ = ["Deployment", "Emulator", "__version__", "deploy", "load_program", "read_graph"]
+__all__ = [
+    "Deployment",
+    "Emulator",
+    "__version__",
+    "deploy",
+    "load_program",
+    "read_graph",
+    "read_net",
+    "write_net",
+]
 
 
 def __getattr__(name: str) -> Any:

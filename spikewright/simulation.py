@@ -9,7 +9,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from .errors import BuildError
+from .export.net_read import read_net
 from .hardware import host, reference
+from .hardware.compile import compile_program
 from .hardware.emulator import Emulator
 from .hardware.lava import run as run_lava
 from .hardware.program import Program, ProgramError
@@ -27,6 +29,7 @@ def simulate(
     steps: Steps,
     *,
     input_file: Path | None = None,
+    timesteps: int | None = None,
     count: int = 16,
     out: Path | None = None,
     time_limit: float = 600.0,
@@ -36,9 +39,11 @@ def simulate(
     Parameters
     ----------
     source : Path
-        Build folder, or a program.
+        Build folder, a program, or a lava-dl ``.net`` file.
     input_file : Path, optional
         Samples as ``.npy``; a build folder's test images by default.
+    timesteps : int, optional
+        Steps of a sample, for a ``.net`` file.
     out : Path, optional
         ``.npz`` that takes rasters, states and results.
     time_limit : float
@@ -46,12 +51,15 @@ def simulate(
 
     Raises
     ------
-    BuildError, ProgramError
+    BuildError, ExportError, ProgramError
         A file or samples that cannot be used.
     LavaError
         Lava is missing or failed.
     """
-    program = load_program(source / "program.npz" if source.is_dir() else source)
+    if source.suffix == ".net" and not source.is_dir():
+        program = _of_net(source, timesteps, steps)
+    else:
+        program = load_program(source / "program.npz" if source.is_dir() else source)
     samples = _samples(source, input_file)[:count]
     inputs, clipped = host.encode(program, samples)
     if clipped:
@@ -67,6 +75,12 @@ def simulate(
     if out is not None:
         _write(out, recording, host.decode(program, recording))
     return _summary(program, recording, len(samples))
+
+
+def _of_net(file: Path, timesteps: int | None, steps: Steps) -> Program:
+    if timesteps is None:
+        raise BuildError(f"{file}: a .net file does not state the time steps of a sample; give --steps")
+    return compile_program(read_net(file, timesteps=timesteps, note=steps.note))
 
 
 def _samples(source: Path, file: Path | None) -> Any:

@@ -1,7 +1,8 @@
-"""``spikewright export``, ``verify``, ``report`` and ``deploy``, which is all of them."""
+"""``spikewright export``, ``export-net``, ``verify``, ``report`` and ``deploy``, which is most of them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -87,6 +88,28 @@ def export(
     else:
         for path in files.values():
             typer.echo(path)
+
+
+@app.command("export-net")
+def export_net(
+    source: Annotated[
+        Path, typer.Argument(metavar="FOLDER|NIR", help="Build folder, or an integer .nir file of it.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="NET", help="The .net file to write.")],
+    rounded: Annotated[
+        bool,
+        typer.Option("--round", help="Round weights and biases to what netx can hold; spikes may change."),
+    ] = False,
+) -> None:
+    """Write an integer network as a lava-dl .net file, for netx; lists the nodes that the format cannot hold."""
+    from ..export.net_grid import to_net_grid
+    from ..export.net_write import write_net
+    from ..export.nir_read import read_graph
+    from ..lowering import INTEGER
+
+    graph = read_graph(source / INTEGER if source.is_dir() else source)
+    write_net(to_net_grid(graph) if rounded else graph, target)
+    typer.echo(target)
 
 
 @app.command()

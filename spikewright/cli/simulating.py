@@ -22,10 +22,19 @@ class Backend(StrEnum):
 
 @app.command()
 def simulate(
-    source: Annotated[Path, typer.Argument(metavar="FOLDER|PROGRAM", help="Build folder, or a program.npz.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER|PROGRAM|NET", help="Build folder, a program.npz, or a lava-dl .net file."
+        ),
+    ],
     backend: Annotated[Backend, typer.Option(help="Who runs it.")] = Backend.emulator,
     input_file: Annotated[
         Path | None, typer.Option("--input", help="Samples as .npy: (N, ...) in the network's input shape.")
+    ] = None,
+    timesteps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Time steps of a sample, which a .net file does not state."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 16,
     out: Annotated[
@@ -44,6 +53,7 @@ def simulate(
             backend.value,
             steps_to_stderr(),
             input_file=input_file,
+            timesteps=timesteps,
             count=count,
             out=out,
             time_limit=time_limit,

@@ -33,7 +33,7 @@ def test_every_command_it_names_exists() -> None:
     from spikewright.cli.main import app
 
     known = {(command.name or command.callback.__name__) for command in app.registered_commands}
-    named = set(re.findall(r"^spikewright (\w+)", README.read_text(), re.MULTILINE))
+    named = set(re.findall(r"^spikewright ([\w-]+)", README.read_text(), re.MULTILINE))
     assert named == known
 
 
