@@ -192,7 +192,7 @@ def _words(a: Neuron, b: Neuron, parts: list[str]) -> list[str]:
     said = {
         "weights": lambda: _weights(a, b),
         "input current": lambda: _numbers("input current", a.current[0], b.current[0], a.current[1] + b.current[1]),
-        "bias": lambda: _numbers("bias", a.line + a.bias, b.line + b.bias, a.bias_unit + b.bias_unit),
+"bias": lambda: _bias(a, b),
         "current decay": lambda: _numbers("current decay", a.alpha, b.alpha, 2 / DECAY_ONE),
         "membrane decay": lambda: _numbers("membrane decay", a.beta, b.beta, 1 / DECAY_ONE),
         "threshold": lambda: _numbers("threshold", a.threshold, b.threshold, a.threshold_unit + b.threshold_unit),
@@ -209,6 +209,18 @@ def _numbers(label: str, a: float, b: float, unit: float) -> str:
     within = abs(a - b) <= unit
     kept = label.replace("decay", "factor")
     return f"rounding of the {label}" if within else f"{kept} {a:.6g} against {b:.6g}"
+
+
+def _bias(a: Neuron, b: Neuron) -> str:
+    said = _numbers("bias", a.line + a.bias, b.line + b.bias, a.bias_unit + b.bias_unit)
+    # A quantiser moves the bias by what rounded weights add on average: at most all that rounding changed.
+    moved = sum(
+        float(np.abs(a.rows[k].weights - b.rows[k].weights).sum()) for k in a.rows.keys() & b.rows.keys()
+    )
+    quantised = (a.bias_unit > 0) != (b.bias_unit > 0)
+    if said.startswith("rounding") or not quantised or abs(a.line + a.bias - b.line - b.bias) > moved:
+        return said
+    return f"{said} (within what rounded weights may ask for)"
 
 
 def _weights(a: Neuron, b: Neuron) -> str:

@@ -35,6 +35,8 @@ def save_trace(trace: Trace, path: Path, extra: Mapping[str, NDArray[Any]] | Non
     """
     if path.suffix != ".npz":
         raise DiffError(f"{path}: recordings are written as .npz")
+    if not path.parent.is_dir():
+        raise DiffError(f"{path.parent}: no such folder; make it first")
     arrays: dict[str, Any] = dict(extra or {})
     if trace.samples is not None:
         arrays["samples"] = trace.samples
