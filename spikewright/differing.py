@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast, get_args
+from typing import TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,6 @@ from .progress import Steps
 from .samples import load_samples, random_spikes
 from .workspace import Workspace
 
-Backend: TypeAlias = Literal["emulator", "reference", "lava", "float", "norse", "snntorch"]
 INTEGER: tuple[str, ...] = get_args(observe.Backend)
 FIGURES = (".png", ".pdf", ".svg")
 SAMPLES = 8
@@ -81,7 +80,7 @@ class Party:
 def compare(
     a: Path,
     b: Path | None,
-    backends: tuple[Backend | None, Backend | None],
+    backends: tuple[str | None, str | None],
     steps: Steps,
     choices: Choices,
     picture: Path | None = None,
@@ -94,7 +93,8 @@ def compare(
         Build folder, float or integer ``.nir``, program or recording ``.npz``. Without ``b``, the float network of a
         build folder is held against its program, and other files against themselves on another backend.
     backends : tuple of str
-        Who runs each side; by default the float interpreter for floats and the emulator for integers.
+        Who runs each side: ``emulator``, ``reference`` or ``lava``; ``float``, ``norse`` or ``snntorch``. By default the
+        float interpreter runs floats and the emulator integers.
     picture : Path, optional
         Takes a picture of the comparison.
 
@@ -120,7 +120,7 @@ def compare(
     samples = None
     if any(party.recorded is None for party in parties):
         samples = _samples(parties, (a, b), steps, choices)
-    runs = []
+    runs: list[tuple[Trace, Models | None]] = []
     for party in parties:
         if party.recorded is not None:
             runs.append((party.recorded, None))
@@ -136,7 +136,7 @@ def compare(
     return report
 
 
-def _party(path: Path, backend: Backend | None, choices: Choices) -> Party:
+def _party(path: Path, backend: str | None, choices: Choices) -> Party:
     """The side that a path and a backend stand for."""
     if path.is_dir():
         backend = backend or "emulator"
@@ -163,7 +163,7 @@ def _party(path: Path, backend: Backend | None, choices: Choices) -> Party:
     return _integer(path, load_program(path), _backend(path, backend, INTEGER, "a program"), choices)
 
 
-def _backend(path: Path, backend: Backend | None, allowed: tuple[str, ...], what: str) -> str:
+def _backend(path: Path, backend: str | None, allowed: tuple[str, ...], what: str) -> str:
     if backend is None:
         return allowed[0]
     if backend not in allowed:

@@ -196,13 +196,13 @@ def _words(a: Neuron, b: Neuron, parts: list[str]) -> list[str]:
         "current decay": lambda: _numbers("current decay", a.alpha, b.alpha, 2 / DECAY_ONE),
         "membrane decay": lambda: _numbers("membrane decay", a.beta, b.beta, 1 / DECAY_ONE),
         "threshold": lambda: _numbers("threshold", a.threshold, b.threshold, a.threshold_unit + b.threshold_unit),
-        "reset": lambda: f"reset {_RESET[a.reset]} against {_RESET[b.reset]}",
+        "reset": lambda: f"{_RESET[a.reset]} against {_RESET[b.reset]}",
         "states": lambda: "rounding of the integer states",
     }  # fmt: skip
     return [said[part]() for part in parts]
 
 
-_RESET = {"zero": "to zero", "subtract": "by subtraction"}
+_RESET = {"zero": "reset to zero", "subtract": "reset by subtraction"}
 
 
 def _numbers(label: str, a: float, b: float, unit: float) -> str:

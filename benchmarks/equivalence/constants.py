@@ -18,6 +18,7 @@ from ...export.formats import (
 )
 from ...export.graph import LI, LIF, Floats, Graph, Input, Synapses
 from ...export.linear import LinearMap
+from ...export.quantise import WIDE_SHIFT
 from ...hardware import host
 from ...hardware.program import Inputs, Program
 from .cause import Neuron, Row
@@ -103,7 +104,6 @@ class ProgramModels:
                 continue
             limit = int(np.abs(group.map.weight.astype(np.int64)).max(initial=1))
             _add(rows, next(origins), Row(q * worth, worth, np.abs(q) >= limit))
-        mantissa, exponent = int(p.bias_mantissa[neuron]), int(p.bias_exponent[neuron])
         current = (0.0, 0.0)
         if p.host_bias:
             m, e = (array[sample, neuron] for array in self.inputs.biases[layer])
@@ -112,8 +112,8 @@ class ProgramModels:
             rows,
             current=current,
             line=line,
-            bias=float(bias_value(np.int64(mantissa), exponent)) / scale,
-            bias_unit=float(1 << exponent) / scale,
+            bias=float(p.bias[neuron]) / scale,
+            bias_unit=float(1 << int(p.bias_exponent[neuron])) / scale,
             alpha=1 - (int(p.current_decay[neuron]) + CURRENT_DECAY_OFFSET) / DECAY_ONE,
             beta=1 - int(p.membrane_decay[neuron]) / DECAY_ONE,
             threshold=0.0 if p.readout else (int(p.threshold[neuron]) << ALIGNMENT_SHIFT) / scale,
@@ -127,8 +127,10 @@ def _at(values: NDArray[np.floating], neuron: int) -> float:
 
 
 def _add(rows: dict[tuple[str, int], Row], key: tuple[str, int], row: Row) -> None:
-    """Join what reaches a neuron over several groups, such as the parts of wide weights."""
+    """Join what reaches a neuron over several groups: branches, each rounded by itself, or the parts of wide weights."""
     old = rows.get(key)
     if old is not None:
-        row = Row(old.weights + row.weights, min(old.unit, row.unit), old.clipped | row.clipped)
+        fine, coarse = sorted((old.unit, row.unit))
+        unit = fine if coarse >= fine * (1 << WIDE_SHIFT) else fine + coarse
+        row = Row(old.weights + row.weights, unit, old.clipped | row.clipped)
     rows[key] = row

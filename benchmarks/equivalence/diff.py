@@ -94,6 +94,8 @@ def _match(a: Trace, b: Trace) -> tuple[list[str], tuple[Unmatched, ...]]:
                 unmatched.append(Unmatched(name, "A", "no such layer in B"))
         elif layer.neurons != other.neurons:
             unmatched.append(Unmatched(name, "both", f"{layer.neurons} neurons in A, {other.neurons} in B"))
+        elif (layer.kind == "readout") != (other.kind == "readout"):
+            unmatched.append(Unmatched(name, "both", f"a {layer.kind} layer in A, {other.kind} in B"))
         else:
             names.append(name)
     unmatched += [
@@ -161,16 +163,12 @@ class _Parted:
         if infinite.any():
             self.quantities.append(("not finite", infinite))
         if exact and a.raw is not None and b.raw is not None:
-            for label in ("currents", "held", "membranes"):
-                unequal = getattr(a.raw, label) != getattr(b.raw, label)
-                self.quantities.append((label.replace("held", "membranes"), unequal))
-                self.states += unequal.size if label != "held" else 0
+            for label in ("currents", "membranes"):
+                self.quantities.append((label, getattr(a.raw, label) != getattr(b.raw, label)))
+                self.states += a.raw.currents.size
         self.quantities.append(("spikes", self.spikes))
-        self.differing_states = sum(
-            int((getattr(a.raw, label) != getattr(b.raw, label)).sum())
-            for label in ("currents", "membranes")
-            if self.states
-        )
+        states = [mask for quantity, mask in self.quantities if quantity in ("currents", "membranes")]
+        self.differing_states = sum(int(mask.sum()) for mask in states)
         self.any: Mask = np.logical_or.reduce([mask for _, mask in self.quantities])
         steps = self.any.any(2)
         self.first_step = np.where(steps.any(1), steps.argmax(1), NEVER)
@@ -205,8 +203,8 @@ def _side(layer: LayerTrace, who: str, at: tuple[int, int, int]) -> Side:
     if layer.raw is None:
         return Side(who, int(layer.spikes[at]), held, threshold)
     raw = layer.raw
-    numbers = (int(raw.currents[at]), int(raw.held[at]), int(raw.threshold[at[2]]))
-    return Side(who, int(layer.spikes[at]), held, threshold, *numbers)
+    states = (raw.currents[at], raw.held[at], raw.threshold[at[2]], raw.membranes[at])
+    return Side(who, int(layer.spikes[at]), held, threshold, *(int(state) for state in states))
 
 
 def _layer(
@@ -218,7 +216,7 @@ def _layer(
     fed: Ints,
 ) -> LayerDiff:
     a, b = pair
-    fires = a.kind != "readout" or b.kind != "readout"
+    fires = a.kind != "readout"
     differs = parted.first_step < NEVER
     shown = fires or len(parted.quantities) > 1
     error = readout_error = None

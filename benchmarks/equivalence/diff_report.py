@@ -15,6 +15,8 @@ class Side:
         In units of the source network; the membrane is the one held against the threshold.
     raw_current, raw_membrane, raw_threshold : int or None
         As the chip holds them, the membrane before any reset.
+    raw_left : int or None
+        The membrane after any reset.
     """
 
     who: str
@@ -24,6 +26,7 @@ class Side:
     raw_current: int | None = None
     raw_membrane: int | None = None
     raw_threshold: int | None = None
+    raw_left: int | None = None
 
     @property
     def margin(self) -> float | None:

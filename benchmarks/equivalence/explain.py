@@ -45,7 +45,8 @@ def _side(side: Side, quantity: str, digits: int) -> str:
         if side.spike != (side.membrane > side.threshold):  # of another's making, or a read-out
             said += f" and {fired}"
     if side.raw_membrane is not None and quantity != "spikes":
-        said += f" (u {side.raw_current}, v {side.raw_membrane})"
+        left = f", then {side.raw_left}" if side.raw_left != side.raw_membrane else ""
+        said += f" (u {side.raw_current}, v {side.raw_membrane}{left})"
     return said
 
 

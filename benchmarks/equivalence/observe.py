@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ def trace_float(graph: Graph, samples: Samples, what: str = "float graph") -> Tr
         The graph is not at the float level, or the samples do not fit it.
     """
     run = run_float(graph, samples, states=True)
-    layers = {}
+    layers: dict[str, LayerTrace] = {}
     for name in graph.select(Input, LIF, LI):
         node = graph.nodes[name]
         if isinstance(node, Input):
@@ -69,28 +69,26 @@ def trace_module(
         The graph traced from it, which knows what the module does not say: shapes, thresholds, and who feeds whom.
     """
     run = run_module(module, torch.from_numpy(samples), timesteps, method=method, coding=coding)
-    nodes: dict[str, Any] = {} if graph is None else {n: graph.nodes[n] for n in graph.select(LIF, LI)}
-    delayed = {
-        path.replace(".", "_"): bool(getattr(m, "reset_delay", True)) for path, m in module.named_modules()
-    }
+    nodes = (
+        {} if graph is None else {n: x for n in graph.order() if isinstance(x := graph.nodes[n], LIF | LI)}
+    )
+    modules = {path.replace(".", "_"): m for path, m in module.named_modules()}
     layers: dict[str, LayerTrace] = {}
     for name in [*(n for n in nodes if n in run.spikes), *(n for n in run.spikes if n not in nodes)]:
         node = nodes.get(name)
         held: Floats = run.membranes[name].astype(np.float64)
         spikes = run.spikes[name]
-        if isinstance(node, LI):
+        reads = isinstance(node, LI) if node else getattr(modules[name], "reset_mechanism", "") == "none"
+        if reads:
             spikes = np.zeros_like(spikes)
-        elif not delayed[name]:  # what made it fire is gone
+        elif not getattr(modules[name], "reset_delay", True):  # what made it fire is gone
             held = np.where(spikes > 0, np.nan, held)
-        known = graph is not None and node is not None
-        layers[name] = LayerTrace(
-            node.shape if known else (spikes.shape[2],),
-            _kind(node) if known else "neurons",
-            spikes,
-            graph_sources(graph, name) if known and graph is not None else (),
-            held,
-            _threshold(node) if known else None,
-        )
+        if graph is None or node is None:
+            kind: Kind = "readout" if reads else "neurons"
+            layers[name] = LayerTrace((spikes.shape[2],), kind, spikes, held=held)
+        else:
+            sources = graph_sources(graph, name)
+            layers[name] = LayerTrace(node.shape, _kind(node), spikes, sources, held, _threshold(node))
     return Trace("snnTorch", what, "float", layers, samples)
 
 
