@@ -261,9 +261,10 @@ def _reason(a: Trace, b: Trace, at: Divergence, models: tuple[Models, Models] | 
         return "a membrane is not a finite number"
     if a.layers[at.layer].kind == "input":
         return "the inputs differ"
-    if a.arithmetic == b.arithmetic == "float" and at.a.membrane is not None and at.b.membrane is not None:
-        apart = abs(at.a.membrane - at.b.membrane)
-        if apart <= FLOAT_ROUNDING * max(abs(at.a.membrane), abs(at.a.threshold or 0)):
+    margins = [side.membrane if side.margin is None else side.margin for side in (at.a, at.b)]
+    if a.arithmetic == b.arithmetic == "float" and margins[0] is not None and margins[1] is not None:
+        apart = abs(margins[0] - margins[1])
+        if 0 < apart <= FLOAT_ROUNDING * max(abs(at.a.membrane or 0), abs(at.a.threshold or 0)):
             return f"float32 rounding, the membranes are {apart:.1g} apart"
     where = (at.layer, at.neuron, at.sample, at.timestep)
     return "" if models is None else reason((a, b), models, where, (at.a.margin, at.b.margin))

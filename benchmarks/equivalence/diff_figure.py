@@ -134,7 +134,7 @@ def _traces(axes: Axes, at: Divergence, pair: tuple[LayerTrace, LayerTrace], tim
     )
     axes.set_ylabel("membrane before any reset", fontsize=SMALL_SIZE, color=MUTED)
     quiet_axes(axes, "left", "bottom")
-    if not lows:
+    if not any(layer.held is not None for layer in pair):
         axes.text(0.5, 0.4, "neither run shows membranes", transform=axes.transAxes, ha="center", color=MUTED)
 
 

@@ -204,7 +204,7 @@ def test_two_different_networks() -> None:
     a = trace_program(one_.program, one_.samples)
     b = trace_program(other.program, other.samples)
     for trace in (b, replace(b, samples=None)):
-        with pytest.raises(DiffError, match="different samples|no layer of the same name"):
+        with pytest.raises(DiffError, match=r"different samples|no layer of the same name"):
             diff(a, trace)
     renamed = {"out": b.layers["read"]}
     with pytest.raises(DiffError, match="no layer of the same name and size"):
