@@ -37,10 +37,10 @@ def _side(side: Side, quantity: str, digits: int) -> str:
     if side.membrane is None:
         return f"{side.who} {fired}"
     membrane = _number(side.membrane, digits)
-    if side.threshold is None:
+    if side.threshold is None or not math.isfinite(side.membrane):
         said = f"{side.who} {membrane}"
     else:
-        sign = ">" if side.membrane > side.threshold else "≤" if side.membrane <= side.threshold else "?"
+        sign = ">" if side.membrane > side.threshold else "≤"
         said = f"{side.who} {membrane} {sign} threshold {_number(side.threshold, digits)}"
         if side.spike != (side.membrane > side.threshold):  # of another's making, or a read-out
             said += f" and {fired}"
@@ -69,6 +69,8 @@ def _number(value: float, digits: int) -> str:
 def verdict(report: Report) -> str:
     """One line: equal, or how much differs."""
     spikes = f"{count(report.differing_spikes)} of {count(report.neuron_steps)} spikes"
+    if not report.finite:
+        return f"not finite: membranes hold NaN or infinite values; {spikes} differ"
     if report.exact:
         states = f"{count(report.differing_states)} of {count(report.compared_states)} states"
         if report.equal:
@@ -135,7 +137,8 @@ def _first(layer: LayerDiff, report: Report) -> list[Text]:
 def _remarks(report: Report) -> list[str]:
     """What stands below the table."""
     said = [
-        f"{layer.name}: membranes after the last step within {significant(layer.readout_error, '.2g')}"
+        f"{layer.name}: membranes after the last step "
+        + (f"within {significant(layer.readout_error, '.2g')}" if layer.readout_error else "are equal")
         for layer in report.layers
         if layer.readout_error is not None and not report.exact
     ]

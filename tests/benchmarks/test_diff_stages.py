@@ -12,6 +12,7 @@ from spikewright.benchmarks.equivalence.stages import FILE, MODULE, PROGRAM, aft
 from spikewright.export.graph import LIF, Graph
 from spikewright.export.nir_write import write_nir
 from spikewright.export.passes import TO_FLOAT
+from spikewright.verification import LoweringStep, Verification
 from tests.benchmarks.networks import Levels, levels
 
 
@@ -76,3 +77,17 @@ def test_a_fault_in_an_early_pass_shows_at_the_first_graph_that_runs() -> None:
 def test_no_step_changes_a_spike_where_none_does() -> None:
     net = levels("explicit")
     assert first_change(every_step(net)) is None
+
+
+def test_a_step_is_kept_with_what_it_changed_and_older_files_are_read() -> None:
+    stages = every_step(levels("residual"), passes=(*TO_FLOAT, lower_a_threshold))
+    *rest, changed = (LoweringStep.of(stage) for stage in stages)
+    assert changed.outcome == "compared"
+    assert changed.differing_spikes > 0
+    assert changed.first is not None
+    assert changed.first.startswith("joined neuron ")
+    assert changed.layers["joined"] < 1 == changed.layers["stem_2"]
+    assert all(step.layers == {} for step in rest if step.outcome != "compared")
+    assert LoweringStep.model_validate_json(changed.model_dump_json()) == changed
+    assert not Verification.model_fields["lowering"].is_required()  # files of before have none
+    assert not Verification.model_fields["lowering_images"].is_required()
