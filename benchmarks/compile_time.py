@@ -57,7 +57,12 @@ class Dense(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first, self.a, self.second, self.b = nn.Linear(width, width), _leaky(), nn.Linear(width, 100), _leaky()
+        self.first, self.a, self.second, self.b = (
+            nn.Linear(width, width),
+            _leaky(),
+            nn.Linear(width, 100),
+            _leaky(),
+        )
         self.shape = (width,)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +118,9 @@ def markdown(rows: dict[str, dict[str, float]], chip: str) -> str:
     ]
     for name, row in rows.items():
         parts = " | ".join(f"{row[k]:.2f} s" for k in ("trace", "quantise", "compile", "place", "total"))
-        lines.append(f"| {name} | {row['synapses']:,.0f} | {parts} | {row['cores']:.0f} | {row['memory']:.2f} GB |")
+        lines.append(
+            f"| {name} | {row['synapses']:,.0f} | {parts} | {row['cores']:.0f} | {row['memory']:.2f} GB |"
+        )
     for kind in ("convolutional", "dense"):
         sizes = [r for n, r in rows.items() if n.startswith(kind)]
         slope = np.polyfit(np.log([r["synapses"] for r in sizes]), np.log([r["total"] for r in sizes]), 1)[0]

@@ -33,6 +33,8 @@ class FloatRun:
         Largest magnitude of the static current of a population.
     current_peak, membrane_peak : dict of str to ndarray of float64
         Largest magnitude that each neuron's synaptic current and membrane (before a reset) reached, by population.
+    membranes : dict of str to ndarray of float32
+        What each step held against the threshold, before any reset: (samples, timesteps, neurons), when asked for.
     """
 
     spikes: dict[str, NDArray[np.uint8]]
@@ -40,6 +42,7 @@ class FloatRun:
     static_peak: dict[str, float] = field(default_factory=dict)
     current_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     membrane_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    membranes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
         """Mean spikes a step of each neuron, by population."""
@@ -50,6 +53,8 @@ def run_float(
     graph: Graph,
     samples: NDArray[np.float32] | None = None,
     injected: dict[str, NDArray[np.uint8]] | None = None,
+    *,
+    states: bool = False,
 ) -> FloatRun:
     """Run a float graph.
 
@@ -62,6 +67,8 @@ def run_float(
     injected : dict of str to ndarray, optional
         Spikes (samples, timesteps, neurons) that the host puts in place of a population's own; what feeds only such
         populations is not run.
+    states : bool
+        Keep every membrane as well.
 
     Raises
     ------
@@ -78,7 +85,7 @@ def run_float(
         for stage in graph.loops():
             names = [name for name in stage if name in needed]
             if len(names) > 1:
-                _loop(graph, names, values, result)
+                _loop(graph, names, values, result, states)
                 continue
             for name in names:
                 node = graph.nodes[name]
@@ -89,7 +96,7 @@ def run_float(
                     values[name] = _synapses(node, _late(x, node.lag))
                 elif isinstance(node, LIF | LI):
                     currents = [values.pop(s) for s in graph.sources(name)]
-                    _population(name, node, currents, timesteps, values, result)
+                    _population(name, node, currents, timesteps, values, result, states)
     return result
 
 
@@ -115,12 +122,13 @@ def _population(
     timesteps: int,
     values: dict[str, Tensor],
     result: FloatRun,
+    states: bool,
 ) -> None:
     """All steps of a population that is in no loop."""
     current = torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
     if isinstance(node, LIF) and node.static:
         result.static_peak[name] = float(current.abs().max())
-    cells = Cells(node, len(current))
+    cells = Cells(node, len(current), states)
     spikes = torch.empty(len(current), timesteps, size(node))
     current = current.expand(-1, timesteps, -1)
     for t in range(timesteps):
@@ -131,6 +139,8 @@ def _population(
 def _keep(name: str, cells: Cells, spikes: Tensor, values: dict[str, Tensor], result: FloatRun) -> None:
     result.current_peak[name] = cells.current_peak.double().numpy()
     result.membrane_peak[name] = cells.membrane_peak.double().numpy()
+    if cells.held:
+        result.membranes[name] = torch.stack(cells.held, 1).numpy()
     if isinstance(cells.node, LIF):
         values[name] = spikes
         result.spikes[name] = spikes.to(torch.uint8).numpy()
@@ -138,13 +148,13 @@ def _keep(name: str, cells: Cells, spikes: Tensor, values: dict[str, Tensor], re
         result.readouts[name] = cells.membrane.numpy()
 
 
-def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: FloatRun) -> None:
+def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: FloatRun, states: bool) -> None:
     """Populations that feed each other, step by step."""
     inside = set(names)
     outside = {s: values[s] for name in names for s in graph.sources(name) if s not in inside}
     count = max(len(x) for x in outside.values())
     timesteps = graph.settings.timesteps
-    cells = {n: Cells(node, count) for n in names if isinstance(node := graph.nodes[n], LIF | LI)}
+    cells = {n: Cells(node, count, states) for n in names if isinstance(node := graph.nodes[n], LIF | LI)}
     spikes = {n: torch.zeros(count, timesteps, size(cell.node)) for n, cell in cells.items()}
     known = {
         n: _synapses(node, _late(outside[graph.sources(n)[0]], node.lag))
@@ -204,10 +214,13 @@ class Cells:
         After the last step, before a reset to zero takes effect: (samples, neurons).
     current_peak, membrane_peak : Tensor
         Largest magnitudes so far: (neurons,).
+    held : list of Tensor
+        Each step's membrane before any reset, when asked for.
     """
 
-    def __init__(self, node: LIF | LI, count: int) -> None:
-        self.node = node
+    def __init__(self, node: LIF | LI, count: int, states: bool = False) -> None:
+        self.node, self.states = node, states
+        self.held: list[Tensor] = []
         self.current = self.membrane = self.reset = torch.zeros(count, size(node))
         self.current_peak = self.membrane_peak = torch.zeros(size(node))
         self.beta, self.alpha = torch.from_numpy(node.beta).float(), torch.from_numpy(node.alpha).float()
@@ -221,6 +234,8 @@ class Cells:
         self.current = self.alpha * self.current + arriving if self.has_current else arriving
         self.membrane = (1 - self.reset) * self.membrane * self.beta + self.current
         spikes = (self.membrane > self.threshold).to(arriving.dtype)
+        if self.states:
+            self.held.append(self.membrane)
         self.current_peak = torch.maximum(self.current_peak, self.current.abs().amax(0))
         self.membrane_peak = torch.maximum(self.membrane_peak, self.membrane.abs().amax(0))
         if isinstance(self.node, LIF) and self.node.reset == "subtract":

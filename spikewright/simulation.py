@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
+from .benchmarks.equivalence.observe import trace_recording
+from .benchmarks.equivalence.trace_file import save_trace
 from .errors import BuildError
 from .export.net_read import read_net
 from .hardware import host, reference
 from .hardware.compile import compile_program
 from .hardware.emulator import Emulator
 from .hardware.lava import run as run_lava
-from .hardware.program import Program, ProgramError
+from .hardware.program import Program
 from .hardware.program_io import load_program
 from .hardware.recording import Detail, Recording
 from .progress import Steps
+from .samples import load_samples
 from .workspace import Workspace
 
 Backend: TypeAlias = Literal["emulator", "reference", "lava"]
@@ -41,11 +41,11 @@ def simulate(
     source : Path
         Build folder, a program, or a lava-dl ``.net`` file.
     input_file : Path, optional
-        Samples as ``.npy``; a build folder's test images by default.
+        Samples as ``.npy`` or ``.npz``; a build folder's test images by default.
     timesteps : int, optional
         Steps of a sample, for a ``.net`` file.
     out : Path, optional
-        ``.npz`` that takes rasters, states and results.
+        ``.npz`` that takes rasters, states and results, which `spikewright diff` reads.
     time_limit : float
         Seconds that Lava may take.
 
@@ -73,7 +73,11 @@ def simulate(
         else:
             recording = run_lava(program, inputs, time_limit=time_limit)
     if out is not None:
-        _write(out, recording, host.decode(program, recording))
+        trace = trace_recording(
+            program, inputs, recording, samples=samples, what=f"{program.name} on {backend}"
+        )
+        more = {f"{q}/{name}": a for q in ("counts", "readouts") for name, a in getattr(recording, q).items()}
+        save_trace(trace, out, {"result": host.decode(program, recording), **more})
     return _summary(program, recording, len(samples))
 
 
@@ -88,30 +92,7 @@ def _samples(source: Path, file: Path | None) -> Any:
         if not source.is_dir():
             raise BuildError(f"{source}: a program alone has no samples; give --input samples.npy")
         return Workspace.open(source).test_images
-    try:
-        loaded = np.load(file, allow_pickle=False)
-    except FileNotFoundError:
-        raise BuildError(f"{file}: no such file") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise BuildError(f"{file}: not a readable .npy file ({error}); save it with numpy.save") from None
-    if not isinstance(loaded, np.ndarray) or loaded.ndim < 2 or not np.issubdtype(loaded.dtype, np.number):
-        raise BuildError(f"{file}: holds no array of samples (N, ...)")
-    return loaded.astype(np.float32)
-
-
-def _write(path: Path, recording: Recording, result: Any) -> None:
-    if path.suffix != ".npz":
-        raise ProgramError(f"{path}: recordings are written as .npz")
-    arrays = {"result": result}
-    for quantity in ("counts", "spikes", "currents", "membranes", "readouts"):
-        arrays |= {f"{quantity}/{name}": a for name, a in getattr(recording, quantity).items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return load_samples(file)
 
 
 def _summary(program: Program, recording: Recording, samples: int) -> dict[str, Any]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .benchmarks.equivalence.explain import sentence
+from .benchmarks.equivalence.stages import Stage, after_each_pass
 from .benchmarks.equivalence.verify import (
     agreement,
     check_lava,
@@ -16,11 +22,44 @@ from .benchmarks.equivalence.verify import (
 )
 from .benchmarks.report.schema import Equivalence
 from .errors import BuildError
+from .export.trace import trace
 from .hardware import host
 from .hardware.emulator import Emulator
 from .lowering import Lowered
 from .progress import Steps
 from .workspace import Workspace, write_text
+
+#: Images that run again after each lowering step.
+LOWERING_IMAGES = 4
+
+
+class LoweringStep(BaseModel):
+    """One lowering step on the same samples as the step before it."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    against: str
+    outcome: Literal["compared", "unchanged", "not runnable"]
+    neuron_steps: int = 0
+    differing_spikes: int = 0
+    first: str | None = None
+    layers: dict[str, float] = {}
+
+    @classmethod
+    def of(cls, stage: Stage) -> LoweringStep:
+        """The step as the file keeps it; the agreement of a layer is the share of neuron steps with the same spike."""
+        report = stage.report
+        if report is None:
+            return cls(name=stage.name, against=stage.against, outcome=stage.outcome)
+        return cls(
+            name=stage.name,
+            against=stage.against,
+            outcome=stage.outcome,
+            neuron_steps=report.neuron_steps,
+            differing_spikes=report.differing_spikes,
+            first=None if report.first is None else sentence(report.first),
+            layers={layer.name: layer.agreement for layer in report.layers if layer.agreement is not None},
+        )
 
 
 class Verification(BaseModel):
@@ -33,6 +72,8 @@ class Verification(BaseModel):
     reference_images: int
     lava_images: int
     seconds: dict[str, float]
+    lowering: list[LoweringStep] = []
+    lowering_images: int = 0
 
     @property
     def failed(self) -> list[str]:
@@ -78,6 +119,9 @@ def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bo
         some = images[:64]
         inputs, _ = host.encode(program, some)
         rows = agreement(lowered.float_graph, program, some, Emulator(program).run(inputs, detail="spikes"))
+    some = images[:LOWERING_IMAGES]
+    with steps(f"The same {len(some)} images after each lowering step"):
+        stages = _after_each_step(workspace, lowered, some)
     result = Verification(
         equivalence=Equivalence(
             norse=norse,
@@ -91,9 +135,20 @@ def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bo
         reference_images=deploy.reference_images,
         lava_images=deploy.lava_images if lava.ran else 0,
         seconds=dict(steps.seconds),
+        lowering=[LoweringStep.of(stage) for stage in stages],
+        lowering_images=len(some),
     )
     write_text(workspace.equivalence, result.model_dump_json(indent=2) + "\n")
     return result
+
+
+def _after_each_step(workspace: Workspace, lowered: Lowered, images: NDArray[np.float32]) -> list[Stage]:
+    network, graph = workspace.network("snn"), lowered.float_graph
+    traced = trace(
+        network, torch.from_numpy(images[0]), timesteps=graph.settings.timesteps, coding="direct", name=graph.name,
+        method="step",
+    )  # fmt: skip
+    return after_each_pass(network, traced, images, method="step", written=graph, program=lowered.program)
 
 
 def load_verification(workspace: Workspace) -> Verification:

@@ -127,7 +127,8 @@ def verify(
     place = Workspace.open(folder)
     found = run_checks(place, load(folder), steps_to_stderr(), use_lava=not no_lava)
     if json:
-        print_json(found.equivalence.model_dump(mode="json"))
+        lowering = [step.model_dump(mode="json") for step in found.lowering]
+        print_json({**found.equivalence.model_dump(mode="json"), "lowering": lowering})
     else:
         _print_checks(found)
     _leave(found, require_lava)
@@ -170,6 +171,14 @@ def _print_checks(found: Verification) -> None:
             f"{check.compared_states} states differ"
         )
         typer.echo(f"{name + ':':<10} {said if check.ran else 'did not run: ' + check.reason}")
+    if found.lowering:
+        typer.echo(f"After each lowering step, {found.lowering_images} images:")
+    for step in found.lowering:
+        said = f"{step.differing_spikes} of {step.neuron_steps} spikes differ from {step.against}"
+        typer.echo(f"  {step.name:<22} {said if step.outcome == 'compared' else step.outcome}")
+    changed = next((step for step in found.lowering if step.first), None)
+    if changed is not None:
+        typer.echo(f"  first change: {changed.name}: {changed.first}")
 
 
 def _leave(found: Verification, require_lava: bool) -> None:

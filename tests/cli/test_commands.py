@@ -62,6 +62,20 @@ def test_verify_repeats_the_checks_and_fails_on_a_changed_program(build: Path, t
         "ran": False, "reason": "switched off by --no-lava", "equal": None, "neuron_steps": 0, "differing_spikes": 0,
         "compared_states": 0, "differing_states": 0, "first": None, "seconds": 0.0,
     }  # fmt: skip
+    lowering = json.loads(fine.stdout)["lowering"]
+    assert [step["name"] for step in lowering][-2:] == ["float NIR file", "integer program"]
+    assert lowering[-2]["differing_spikes"] == 0
+    assert 0 < lowering[-1]["differing_spikes"] < 0.2 * lowering[-1]["neuron_steps"]
+
+
+def test_diff_takes_a_build_with_its_data_set(build: Path, tmp_path: Path) -> None:
+    arguments = ("--backend-a", "snntorch", "--backend-b", "float", "--samples", "2", "--json")
+    done = spikewright("diff", build, *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["samples"] == 2
+    assert report["agreement"] > 0.9999
+    assert not report["exact"]
 
 
 def test_report_can_be_written_again(build: Path) -> None:
@@ -118,7 +132,8 @@ def test_doctor_names_what_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "export", "simulate", "verify", "report", "inspect", "fit", "doctor", "deploy"]
+    "command",
+    ["", "train", "export", "simulate", "diff", "verify", "report", "inspect", "fit", "doctor", "deploy"],
 )
 def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     done = spikewright(*command.split(), "--help", cwd=tmp_path)

@@ -29,7 +29,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 
 def test_every_command_it_names_exists() -> None:
-    from spikewright.cli import deploying, fitting, inspecting, simulating, surroundings, training  # noqa: F401
+    from spikewright.cli import comparing, deploying, fitting, inspecting, simulating, surroundings, training  # noqa: F401
     from spikewright.cli.main import app
 
     known = {(command.name or command.callback.__name__) for command in app.registered_commands}
