@@ -33,7 +33,13 @@ def _leaky() -> snn.Leaky:
     return snn.Leaky(beta=0.9, threshold=1.0, init_hidden=True, reset_mechanism="zero")
 
 
-class Convolutional(nn.Module):
+class Sized(nn.Module):
+    """A network that knows the shape of its input."""
+
+    shape: tuple[int, ...]
+
+
+class Convolutional(Sized):
     """Four convolutions over an image that is not square, a pool, and a skip around one of them."""
 
     def __init__(self, side: int, channels: int) -> None:
@@ -52,7 +58,7 @@ class Convolutional(nn.Module):
         return self.d(self.head(self.pool(self.c(self.third(x)))))  # type: ignore[no-any-return]
 
 
-class Dense(nn.Module):
+class Dense(Sized):
     """Two fully connected layers."""
 
     def __init__(self, width: int) -> None:
@@ -71,7 +77,7 @@ class Dense(nn.Module):
 
 
 #: Networks by size: (name, builder), from about 10^5 to 10^8 synapses.
-NETWORKS: dict[str, Callable[[], nn.Module]] = {
+NETWORKS: dict[str, Callable[[], Sized]] = {
     "convolutional 1e5": lambda: Convolutional(8, 8),
     "convolutional 1e6": lambda: Convolutional(16, 12),
     "convolutional 1e7": lambda: Convolutional(32, 20),
@@ -87,7 +93,7 @@ def measure(name: str, chip: str) -> dict[str, float]:
     torch.manual_seed(0)
     module = NETWORKS[name]()
     marks = [time.perf_counter()]
-    sample = torch.zeros(module.shape)  # type: ignore[arg-type]
+    sample = torch.zeros(module.shape)
     graph = to_float(trace(module, sample, timesteps=8, coding="spikes", name="network"))
     marks.append(time.perf_counter())
     integer = quantise(graph, Calibration({}, {}))

@@ -153,7 +153,7 @@ class _Parser:
                 "groups", f"do not divide {weight.shape[0]} channels", "export the network again"
             )
         try:
-            map_ = Conv2d(weight, given, *pairs, int(groups.ravel()[0]))
+            map_ = Conv2d(weight, given, pairs[0], pairs[1], pairs[2], int(groups.ravel()[0]))
         except ValueError as error:
             raise fields.wrong("weight", f"does not fit: {error}", "export the network again") from None
         if map_.output_shape != shape:
@@ -247,11 +247,11 @@ class _Parser:
         for name, meaning in (("refDelay", 1), ("weight_exp", 0)):
             if name in neuron and (neuron.numbers(name) != meaning).any():
                 self.note(f"{neuron.label}: netx ignores {name}, which is not {meaning}; read so")
-        registers = [
+        current, membrane, threshold = (
             _per_neuron(neuron, name, top, shape)
             for name, top in (("iDecay", DECAY_ONE), ("vDecay", DECAY_ONE), ("vThMant", LARGEST_THRESHOLD))
-        ]
-        return NetNeurons(shape, *registers, bias)
+        )
+        return NetNeurons(shape, current, membrane, threshold, bias)
 
 
 def _shape(fields: Fields) -> Shape:

@@ -349,8 +349,8 @@ class GraphBuilder:
 
     def _pool(self, node: fx.Node, kind: str) -> None:
         source = self._source(self._first(node), node.name)
-        fields = ("kernel_size", "stride", "padding")
-        fields = (*fields, "dilation") if kind == "max_pool" else (*fields, "ceil_mode", "count_include_pad")
+        more = ("dilation",) if kind == "max_pool" else ("ceil_mode", "count_include_pad")
+        fields = ("kernel_size", "stride", "padding", *more)
         given = dict(zip(fields, node.args[1:], strict=False)) | dict(node.kwargs)
         self._add(
             node,
@@ -391,6 +391,6 @@ def _goes_on(value: fx.Node) -> bool:
             first = returned[0] if isinstance(returned, tuple | list) and returned else returned
             if first is value:
                 return True
-        elif not any(_is_item(user, index) for index in (0, 1, 2)) or not user.args[0].meta.get(TUPLE):
+        elif not (value.meta.get(TUPLE) and any(_is_item(user, index) for index in (0, 1, 2))):
             return True
     return False

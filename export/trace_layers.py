@@ -99,8 +99,11 @@ def _conv3d(path: str, module: nn.Conv3d, source: Shape, target: Shape) -> Node:
         raise ExportError(
             f"{path}: padding {module.padding!r} of {module.padding_mode}; write numbers, of zeros"
         )
-    settings = [tuple(int(v) for v in getattr(module, f)) for f in ("stride", "padding", "dilation")]
-    return Synapses(Conv3d(_array(module.weight), source, *settings, module.groups), _bias(module))
+    stride, padding, dilation = (
+        tuple(int(v) for v in getattr(module, f)) for f in ("stride", "padding", "dilation")
+    )
+    map_ = Conv3d(_array(module.weight), source, stride, padding, dilation, module.groups)
+    return Synapses(map_, _bias(module))
 
 
 def _pool(kind: str) -> Callable[..., Node]:
@@ -112,8 +115,8 @@ def _pool(kind: str) -> Callable[..., Node]:
 
 def _conv_transpose(path: str, module: nn.ConvTranspose2d, source: Shape, target: Shape) -> Node:
     fields = ("stride", "padding", "output_padding", "dilation")
-    settings = [_pair(path, field, getattr(module, field)) for field in fields]
-    map_ = ConvTranspose2d(_array(module.weight), source, *settings, module.groups)
+    settings = {field: _pair(path, field, getattr(module, field)) for field in fields}
+    map_ = ConvTranspose2d(_array(module.weight), source, **settings, groups=module.groups)
     return Synapses(map_, _bias(module))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import prod
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -41,7 +42,8 @@ def unroll(map_: LinearMap) -> sparse.csr_matrix:
         for group in range(map_.groups):
             c_out = np.arange(out_per_group) + group * out_per_group
             c_in = np.arange(in_per_group) + group * in_per_group
-            taps = map_.weight[(c_out, slice(None), *tap)]  # (coarse channels, fine channels of the group)
+            at_tap: Any = (c_out, slice(None), *tap)
+            taps = map_.weight[at_tap]  # (coarse channels, fine channels of the group)
             r = (c_out[:, None, None] * prod(coarse[1:]) + at_coarse).repeat(in_per_group, axis=1)
             c = (c_in[None, :, None] * prod(fine[1:]) + at_fine).repeat(out_per_group, axis=0)
             rows.append(r.ravel())

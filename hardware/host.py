@@ -60,8 +60,8 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
                 f"samples of shape {samples.shape[1:]}, {source.name} takes spikes of shape {wanted}"
             )
         if not np.isin(samples, range(source.peak + 1)).all():
-            wanted = "0 or 1" if source.peak == 1 else f"whole numbers up to {source.peak}"
-            raise ProgramError(f"{source.name} takes spikes, {wanted}")
+            values = "0 or 1" if source.peak == 1 else f"whole numbers up to {source.peak}"
+            raise ProgramError(f"{source.name} takes spikes, {values}")
         return Inputs({source.name: samples.astype(np.uint8).reshape(len(samples), program.timesteps, -1)}), 0
     currents: dict[str, NDArray[np.float64]] = {}
     for encoder in program.host["encoders"]:

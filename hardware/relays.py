@@ -141,18 +141,15 @@ def _relay(name: str, shape: tuple[int, ...], start: int) -> Population:
     size = prod(shape)
     zeros = np.zeros(size, np.int64)
     # A weight of 1 adds 128 membrane units, the threshold stands at 64, and nothing is left a step later.
-    registers = {
-        "current_decay": zeros + DECAY_ONE - 1,
-        "membrane_decay": zeros + DECAY_ONE - 1,
-        "threshold": zeros + 1,
-    }
     return Population(
         name,
         shape,
+        current_decay=zeros + DECAY_ONE - 1,
+        membrane_decay=zeros + DECAY_ONE - 1,
+        threshold=zeros + 1,
         bias_mantissa=zeros,
         bias_exponent=zeros,
         scale=np.ones(size),
         start=start,
         relay=True,
-        **registers,
     )

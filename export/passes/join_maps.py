@@ -118,12 +118,11 @@ def _join(graph: Graph, way: Way, claimed: set[str]) -> Synapses:
         lag += getattr(node, "lag", 0)
         claimed.add(name)
     made = as_map(total)
-    values = None
-    if bias.any():
-        by_channel = np.broadcast_to(bias, (size(graph.nodes[way[-1]]),)).reshape(made.channels, -1)
-        values = by_channel[:, 0] if np.ptp(by_channel, axis=1).max() == 0 else by_channel.reshape(-1)
-        values = values.astype(np.float32)
-    return Synapses(made, values, lag=lag)
+    if not bias.any():
+        return Synapses(made, lag=lag)
+    by_channel = np.broadcast_to(bias, (size(graph.nodes[way[-1]]),)).reshape(made.channels, -1)
+    values = by_channel[:, 0] if np.ptp(by_channel, axis=1).max() == 0 else by_channel.reshape(-1)
+    return Synapses(made, values.astype(np.float32), lag=lag)
 
 
 def _through(map_: Linear, bias: NDArray[np.float64]) -> Floats:
