@@ -20,6 +20,7 @@ from ..export.formats import Ints
 from ..export.levels import Finding
 from ..export.linear import LinearMap
 from .chip import Chip
+from .choices import CHOICES
 from .placement import Core, Placement
 from .placement.geometry import whole
 from .placement.limits import signed_width, stored_width
@@ -114,7 +115,10 @@ def fit(program: Program, chip: Chip, placement: Placement | None = None, chips:
         cores_lower_bound=lower_bound(asked, chip),
         cores_available=chip.cores.value * chips,
         binding=binding_limit(asked, chip) if placement is None else most_binding(placement.cores),
-        findings=(*found, *(finding for rule in FORMAT_RULES for finding in rule(program, chip))),
+        findings=(
+            *found,
+            *(finding for rule in (*FORMAT_RULES, *CHOICES) for finding in rule(program, chip)),
+        ),
         cores_placed=None if placement is None else len(placement.cores),
     )
 
