@@ -59,7 +59,7 @@ def parse(path: Path, input_shape: Shape | None, note: Note) -> NetNetwork:
         Names the file, the layer and the field.
     """
     with opened(path) as root:
-        layers = root.below("layer", "file")
+        layers = root.below("layer", "layer")
         count = len(layers.group)
         if not count:
             raise ExportError("layer is empty; export the network again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,10 +19,11 @@ from spikewright.export.quantise import quantise
 from spikewright.hardware import host
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.emulator import Emulator
-from spikewright.hardware.program import Inputs
+from spikewright.hardware.program import Inputs, ProgramError
 from tests.differential import netx
 from tests.export.graphs import calibrated, chain
 from tests.export.net_files import Layer, cuba, random_layers, write
+from tests.export.test_net_bad_files import change_a_number
 
 available, reason = netx.available()
 pytestmark = [pytest.mark.lava, pytest.mark.skipif(not available, reason=reason)]
@@ -94,10 +96,36 @@ def test_random_files_of_slayers_kind(tmp_path: Path) -> None:
     agree(_random_files(tmp_path, range(1000, 1014)))
 
 
+def _changed_files(folder: Path, seeds: range) -> list[tuple[Path, Graph, NDArray[np.uint8]]]:
+    """Random files with one number set to an odd value, those of them that we take."""
+    cases = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        path = write(folder / f"changed{seed}.net", random_layers(rng))
+        with h5py.File(path, "r+") as file:
+            change_a_number(
+                file, seed, int(rng.choice([0, 1, -1, 3, 62, 255, -256, 4096, 5000, 131072, -(2**20)]))
+            )
+        try:
+            graph = read_net(path, timesteps=STEPS)
+            compile_program(graph)
+        except (ExportError, ProgramError):
+            continue
+        cases.append((path, graph, raster_for(graph, seed)))
+    return cases
+
+
+def test_what_we_take_of_damaged_files_is_what_netx_takes(tmp_path: Path) -> None:
+    cases = _changed_files(tmp_path, range(2000, 2020))
+    assert len(cases) >= 5
+    agree(cases)
+
+
 @pytest.mark.slow
 def test_many_random_files(tmp_path: Path) -> None:
     for first in range(0, 120, 30):
         agree(_random_files(tmp_path, range(first, first + 30)))
+        agree(_changed_files(tmp_path, range(first, first + 40)))
 
 
 def test_files_that_we_write(tmp_path: Path) -> None:
