@@ -13,17 +13,22 @@ if TYPE_CHECKING:
     from .export.nir_read import read_graph
     from .hardware.emulator import Emulator
     from .hardware.program_io import load_program
+    from .importing import Imported, export_nir
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Deployment": ".api",
     "deploy": ".api",
+    "export_nir": ".importing",
+    "Imported": ".importing",
     "read_graph": ".export.nir_read",
     "Emulator": ".hardware.emulator",
     "load_program": ".hardware.program_io",
 }
-__all__ = ["Deployment", "Emulator", "__version__", "deploy", "load_program", "read_graph"]
+__all__ = [
+    "Deployment", "Emulator", "Imported", "__version__", "deploy", "export_nir", "load_program", "read_graph"
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
