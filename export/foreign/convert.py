@@ -109,8 +109,12 @@ def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
     for node in raw.nodes:
         if raw.nodes[node].kind != "Input" and not sources[node]:
             raise ExportError(f"{node}: nothing feeds it; connect it, or give the graph an Input there")
-    shapes = output_shapes(raw, sources)
     late = back_edges(raw)
+    ahead = {n: [a for a in before if (a, n) not in late] for n, before in sources.items()}
+    for node, before in ahead.items():
+        if raw.nodes[node].kind != "Input" and not before:
+            raise ExportError(f"{node}: only its own loop feeds it; connect it to the input")
+    shapes = output_shapes(raw, ahead)
     taken = set(raw.nodes)
     nodes: dict[str, Node] = {}
     edges: list[tuple[str, str]] = []
@@ -119,12 +123,12 @@ def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
         own.check()
         # Where its inputs go; parts that it falls into take names that nobody has.
         part = partial(_unused, key, taken)
-        first = _built(key, node, shapes, sources[key], own, nodes, edges, part)
+        given = max((shapes[s] for s in ahead[key]), key=len, default=())
+        first = _built(key, node, given, shapes[key], own, nodes, edges, part)
         for source in sources[key]:
-            if not alike(shapes[source], shapes[sources[key][0]]):
+            if not alike(shapes[source], given):
                 raise ExportError(
-                    f"{key}: is fed {shapes[source]} by {source} and {shapes[sources[key][0]]} by {sources[key][0]}; "
-                    "sums need equal shapes"
+                    f"{key}: is fed {shapes[source]} by {source} and {given} by others; sums need equal shapes"
                 )
             if (source, key) in late:
                 before = part(f"after_{source}")
@@ -148,27 +152,26 @@ def _unused(key: str, taken: set[str], part: str) -> str:
 def _built(
     key: str,
     node: RawNode,
-    shapes: dict[str, Shape],
-    sources: list[str],
+    source: Shape,
+    target: Shape,
     choices: Choices,
     nodes: dict[str, Node],
     edges: list[tuple[str, str]],
     part: Callable[[str], str],
 ) -> str:
     """Add what a node becomes; returns where its inputs go."""
-    source = shapes[sources[0]] if sources else ()
     if node.kind in NEURONS:
-        built, factor = neuron(key, node, shapes[key], choices)
+        built, factor = neuron(key, node, target, choices)
         nodes[key] = built
         if factor is None:
             return key
         gain = part("gain")
-        nodes[gain] = _scaled(shapes[key], factor)
+        nodes[gain] = _scaled(target, factor)
         edges.append((gain, key))
         return gain
     if node.kind == "Delay":
         return _delays(key, node, source, choices, nodes, edges, part)
-    nodes[key] = _simple(key, node, source, shapes[key], choices)
+    nodes[key] = _simple(key, node, source, target, choices)
     return key
 
 

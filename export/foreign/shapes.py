@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
 from math import prod
 from typing import Any
 
@@ -21,36 +22,30 @@ MAX_SIDE = 1 << 12
 def output_shapes(graph: RawGraph, sources: dict[str, list[str]]) -> dict[str, Shape]:
     """Shape of what leaves each node.
 
+    Parameters
+    ----------
+    sources : dict of str to list of str
+        What feeds each node, without the edges that close a loop.
+
     Raises
     ------
     ExportError
-        A node whose inputs do not fit, or that nothing determines.
+        A node whose inputs do not fit.
     """
     shapes: dict[str, Shape] = {}
-    waiting = list(graph.nodes)
-    while waiting:
-        left = []
-        for name in waiting:
-            shape = _shape(name, graph.nodes[name], [shapes[s] for s in sources[name] if s in shapes])
-            if shape is None:
-                left.append(name)
-            elif min(shape, default=1) < 1 or prod(shape) > MAX_SIZE:
-                raise ExportError(f"{name}: gives shape {shape}; check its sides")
-            else:
-                shapes[name] = shape
-        if len(left) == len(waiting):
-            raise ExportError(f"{left[0]}: nothing determines its shape; connect it to the input")
-        waiting = left
+    for name in TopologicalSorter(sources).static_order():
+        shape = _shape(name, graph.nodes[name], [shapes[s] for s in sources[name]])
+        if min(shape, default=1) < 1 or prod(shape) > MAX_SIZE:
+            raise ExportError(f"{name}: gives shape {shape}; check its sides")
+        shapes[name] = shape
     return shapes
 
 
-def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape | None:
+def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape:
     fields = node.fields
     if node.kind == "Input":
         return _whole(name, fields["shape"])
-    if not given:
-        return None
-    source = given[0]
+    source = max(given, key=len)  # what is flat goes with the axes of the others
     if node.kind in ("Output", PASSAGE):
         stated = _whole(name, fields["shape"])
         if not alike(stated, source):
