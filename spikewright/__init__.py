@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from .export.nir_read import read_graph
     from .hardware.emulator import Emulator
     from .hardware.program_io import load_program
+    from .importing import Imported, export_nir
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
     "Deployment": ".api",
     "deploy": ".api",
+    "export_nir": ".importing",
+    "Imported": ".importing",
     "read_graph": ".export.nir_read",
     "read_net": ".export.net_read",
     "write_net": ".export.net_write",
@@ -30,8 +33,10 @@ _PUBLIC = {
 __all__ = [
     "Deployment",
     "Emulator",
+    "Imported",
     "__version__",
     "deploy",
+    "export_nir",
     "load_program",
     "read_graph",
     "read_net",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -15,11 +18,33 @@ from ..graph import Floats, Graph, Identity, Input, Node, Output, Reshape, Selec
 from ..linear import Conv2d, Dense, Shape, Sparse, with_weight
 from ..passes import to_float
 from .choices import Choices
+from .loops import back_edges
 from .neurons import NEURONS, neuron, spread
-from .raw import RawGraph, RawNode, read_raw
-from .shapes import numbers, output_shapes, padding, picture
+from .raw import PASSAGE, RawGraph, RawNode, read_raw
+from .shapes import alike, numbers, output_shapes, padding, picture
 
 DEFAULT_STEPS = 100
+#: Steps that a delay may hold spikes back: beyond, no chain of relays brings them.
+MAX_DELAY = 1 << 10
+
+
+@dataclass(frozen=True, eq=False)
+class Foreign:
+    """A file that has been read.
+
+    Attributes
+    ----------
+    graph : Graph
+        At the float level.
+    choices : Choices
+        What was stated, by the caller or by the file; None where nobody did and the default holds.
+    origins : dict of str to str
+        Who stated each choice.
+    """
+
+    graph: Graph
+    choices: Choices
+    origins: dict[str, str]
 
 
 def read_foreign(path: Path, choices: Choices | None = None) -> Graph:
@@ -36,36 +61,77 @@ def read_foreign(path: Path, choices: Choices | None = None) -> Graph:
         The file is damaged, a choice is missing, or the graph holds something no chip computes; the message names the
         file, the node and the field.
     """
+    return open_foreign(path, choices).graph
+
+
+def open_foreign(path: Path, choices: Choices | None = None) -> Foreign:
+    """As :func:`read_foreign`, with the choices that were made."""
+    choices = choices or Choices()
     raw = read_raw(path)
+    found = choices.with_metadata(raw.metadata)
     try:
-        return to_float(convert(raw, path.stem, choices or Choices()))
+        # A number too large for float32 becomes infinite, which the level check names.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            graph = to_float(convert(raw, path.stem, choices))
+        _check_lags(graph)
     except ExportError as error:
         raise ExportError(f"{path}: {error}") from None
     except (ValueError, MemoryError) as error:
         raise ExportError(f"{path}: its numbers make no network ({error}); export it again") from None
+    origins = {
+        f.name: "stated" if getattr(choices, f.name) is not None else "the file's metadata"
+        for f in fields(Choices)
+        if getattr(found, f.name) is not None
+    }
+    return Foreign(graph, found, origins)
 
 
-def convert(raw: RawGraph, name: str, choices: Choices) -> Graph:
-    """The traced graph of a raw one."""
-    choices = choices.with_metadata(raw.metadata)
+def _check_lags(graph: Graph) -> None:
+    """Real values that do not change have no step before."""
+    for name, node in graph.nodes.items():
+        late = isinstance(node, Synapses) and node.lag
+        before = [graph.nodes[s] for s in graph.sources(name)] if late else []
+        if any(isinstance(b, Input) and b.coding == "direct" for b in before):
+            raise ExportError(
+                f"{name}: delays a directly coded input; delay the spikes of its neurons instead"
+            )
+
+
+def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
+    """The traced graph of a raw one.
+
+    Before the first step nothing has fired: what a delay or a loop holds back is what silent neurons give, biases
+    included.
+    """
+    choices = stated.with_metadata(raw.metadata)
+    choices.check()
     sources: dict[str, list[str]] = {n: [a for a, b in raw.edges if b == n] for n in raw.nodes}
     for node in raw.nodes:
         if raw.nodes[node].kind != "Input" and not sources[node]:
             raise ExportError(f"{node}: nothing feeds it; connect it, or give the graph an Input there")
-    shapes = output_shapes(raw, sources)
-    late = _back_edges(raw)
+    late = back_edges(raw)
+    ahead = {n: [a for a in before if (a, n) not in late] for n, before in sources.items()}
+    for node, before in ahead.items():
+        if raw.nodes[node].kind != "Input" and not before:
+            raise ExportError(f"{node}: only its own loop feeds it; connect it to the input")
+    shapes = output_shapes(raw, ahead)
+    taken = set(raw.nodes)
     nodes: dict[str, Node] = {}
     edges: list[tuple[str, str]] = []
     for key, node in raw.nodes.items():
-        first = _built(key, node, shapes, sources[key], choices, nodes, edges)
+        own = stated.with_metadata(node.metadata).with_metadata(raw.metadata) if node.metadata else choices
+        own.check()
+        # Where its inputs go; parts that it falls into take names that nobody has.
+        part = partial(_unused, key, taken)
+        given = max((shapes[s] for s in ahead[key]), key=len, default=())
+        first = _built(key, node, given, shapes[key], own, nodes, edges, part)
         for source in sources[key]:
-            if prod(shapes[source]) != prod(shapes[sources[key][0]]):
+            if not alike(shapes[source], given):
                 raise ExportError(
-                    f"{key}: is fed {shapes[source]} by {source} and {shapes[sources[key][0]]} by {sources[key][0]}; "
-                    "sums need equal shapes"
+                    f"{key}: is fed {shapes[source]} by {source} and {given} by others; sums need equal shapes"
                 )
             if (source, key) in late:
-                before = f"{source}_before_{key}"
+                before = part(f"after_{source}")
                 nodes[before] = Select(shapes[source], np.arange(prod(shapes[source])), lag=1)
                 edges += [(source, before), (before, first)]
             else:
@@ -75,45 +141,50 @@ def convert(raw: RawGraph, name: str, choices: Choices) -> Graph:
     return Graph(name, nodes, tuple(edges), Settings(timesteps, dt))
 
 
+def _unused(key: str, taken: set[str], part: str) -> str:
+    name = f"{key}_{part}"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
+
+
 def _built(
     key: str,
     node: RawNode,
-    shapes: dict[str, Shape],
-    sources: list[str],
+    source: Shape,
+    target: Shape,
     choices: Choices,
     nodes: dict[str, Node],
     edges: list[tuple[str, str]],
+    part: Callable[[str], str],
 ) -> str:
     """Add what a node becomes; returns where its inputs go."""
-    source = shapes[sources[0]] if sources else ()
     if node.kind in NEURONS:
-        built, factor = neuron(key, node, shapes[key], choices)
+        built, factor = neuron(key, node, target, choices)
         nodes[key] = built
         if factor is None:
             return key
-        gain = f"{key}_gain"
-        nodes[gain] = _scaled(shapes[key], factor)
+        gain = part("gain")
+        nodes[gain] = _scaled(target, factor)
         edges.append((gain, key))
         return gain
     if node.kind == "Delay":
-        _delays(key, node, source, choices, nodes, edges)
-        return f"{key}_in"
-    nodes[key] = _simple(key, node, source, shapes[key], choices)
+        return _delays(key, node, source, choices, nodes, edges, part)
+    nodes[key] = _simple(key, node, source, target, choices)
     return key
 
 
 def _simple(key: str, node: RawNode, source: Shape, target: Shape, choices: Choices) -> Node:
     fields = node.fields
     if node.kind == "Input":
-        if choices.coding not in ("spikes", "direct"):
-            raise ExportError(f"{key}: coding is {choices.coding!r}; state 'spikes' or 'direct'")
-        return Input(target, choices.coding, choices.peak)
+        return Input(target, choices.coding or "spikes", choices.peak or 1)
     if node.kind == "Output":
-        if prod(source) != prod(target):
-            raise ExportError(f"{key}: field 'shape' is {target}, what feeds it gives {source}")
         return Output(target)
     if node.kind == "Flatten":
         return Reshape(target)
+    if node.kind == PASSAGE:
+        return Identity(target)
     if node.kind == "Scale":
         return _scaled(source, spread(key, "scale", fields["scale"], source))
     if node.kind in ("Affine", "Linear"):
@@ -154,10 +225,10 @@ def _matrix(key: str, fields: dict[str, Any], source: Shape) -> Synapses:
 
 def _convolution(key: str, node: RawNode, source: Shape) -> Synapses:
     axes = 1 if node.kind == "Conv1d" else 2
-    shape, fields = picture(key, source, axes), node.fields
-    weight = fields["weight"].astype(np.float32)
-    stride, dilation = (numbers(key, f, fields[f], axes) for f in ("stride", "dilation"))
-    pads, groups = padding(key, node, axes), numbers(key, "groups", fields["groups"], 1)[0]
+    shape, values = picture(key, source, axes), node.fields
+    weight = values["weight"].astype(np.float32)
+    stride, dilation = (numbers(key, f, values[f], axes) for f in ("stride", "dilation"))
+    pads, groups = padding(key, node, axes), numbers(key, "groups", values["groups"], 1)[0]
     if axes == 1:  # a picture of height 1
         shape, weight = (shape[0], 1, shape[1]), weight[:, :, None]
         stride, dilation, pads = (1, *stride), (1, *dilation), (0, *pads)
@@ -165,7 +236,7 @@ def _convolution(key: str, node: RawNode, source: Shape) -> Synapses:
         map_ = Conv2d(weight, shape, stride, pads, dilation, groups)
     except ValueError as error:
         raise ExportError(f"{key}: {error}") from None
-    bias = np.asarray(fields["bias"], np.float32).reshape(-1)
+    bias = np.asarray(values["bias"], np.float32).reshape(-1)
     if bias.size not in (1, map_.channels):
         raise ExportError(f"{key}: field 'bias' has {bias.size} values for {map_.channels} channels")
     bias = np.broadcast_to(bias, (map_.channels,)).copy()
@@ -193,14 +264,19 @@ def _delays(
     choices: Choices,
     nodes: dict[str, Node],
     edges: list[tuple[str, str]],
-) -> None:
-    """One selection for each delay; together they pass every value once."""
+    part: Callable[[str], str],
+) -> str:
+    """One selection for each delay; together they pass every value once. Returns where inputs go."""
     seconds = spread(key, "delay", np.asarray(node.fields["delay"]), source)
     if (seconds < 0).any():
         raise ExportError(
             f"{key}: field 'delay' is {seconds.min():g} s; spikes cannot arrive before they are sent"
         )
     steps = seconds / choices.step(key, "delay") if seconds.any() else seconds
+    if steps.max() > MAX_DELAY:
+        raise ExportError(
+            f"{key}: field 'delay' is {seconds.max():g} s or {steps.max():g} steps; at most {MAX_DELAY} can be held back"
+        )
     whole = np.rint(steps)
     if (np.abs(steps - whole) > 1e-3 * np.maximum(whole, 1)).any():
         worst = float(seconds[np.argmax(np.abs(steps - whole))])
@@ -208,31 +284,11 @@ def _delays(
             f"{key}: field 'delay' is {worst:g} s, no whole number of steps; round it, or state another dt"
         )
     whole = np.broadcast_to(whole, (prod(source),)).astype(int)
-    nodes[f"{key}_in"], nodes[key] = Identity(source), Identity(source)
+    entry = part("in")
+    nodes[entry], nodes[key] = Identity(source), Identity(source)
     for lag in np.unique(whole):
         index = np.where(whole == lag, np.arange(len(whole)), -1)
-        nodes[f"{key}_{lag}"] = Select(source, index, lag=int(lag))
-        edges += [(f"{key}_in", f"{key}_{lag}"), (f"{key}_{lag}", key)]
-
-
-def _back_edges(raw: RawGraph) -> set[tuple[str, str]]:
-    """Edges that close a loop, seen from the input: their spikes are those of the step before."""
-    targets: dict[str, list[str]] = {n: [b for a, b in raw.edges if a == n] for n in raw.nodes}
-    back: set[tuple[str, str]] = set()
-    done: set[str] = set()
-    starts = [n for n, node in raw.nodes.items() if node.kind == "Input"] + list(raw.nodes)
-    for start in starts:
-        if start in done:
-            continue
-        path = {start: iter(targets[start])}
-        while path:
-            name = next(reversed(path))
-            step = next(path[name], None)
-            if step is None:
-                del path[name]
-                done.add(name)
-            elif step in path:
-                back.add((name, step))
-            elif step not in done:
-                path[step] = iter(targets[step])
-    return back
+        held = part(f"{lag}")
+        nodes[held] = Select(source, index, lag=int(lag))
+        edges += [(entry, held), (held, key)]
+    return entry

@@ -2,7 +2,8 @@
 
 With ``x`` the input of a step, ``tau v' = (v_leak - v) + R x`` becomes ``v = (1 - dt/tau) v + (dt/tau)(v_leak + R x)``.
 In units of ``g = R dt/tau`` that is ``beta v + x`` with threshold ``theta / g``: weights stay as they are, and ``g`` leads
-back to the file's volts. Current-based neurons have ``g = (w_in dt/tau_syn)(R dt/tau_mem)``.
+back to the file's volts. Current-based neurons have ``g = (w_in dt/tau_syn)(R dt/tau_mem)``; an input reaches current
+and membrane in its own step. A sample starts with the membrane at ``v_leak`` and no current.
 """
 
 from __future__ import annotations
@@ -52,7 +53,12 @@ def neuron(name: str, node: RawNode, shape: Shape, choices: Choices) -> tuple[LI
             )
         factor, unit = _factor(gain)
         return LI(shape, beta, alpha, unit), factor
-    theta = _thresholds(name, "v_threshold", value("v_threshold"))
+    theta = value("v_threshold") - rest
+    if (theta <= 0).any():
+        raise ExportError(
+            f"{name}: field 'v_threshold' is {_worst(value('v_threshold'))}, not above 'v_leak' {_worst(rest)}: the neuron "
+            "fires without input"
+        )
     reset = value("v_reset", 0.0)
     kind = choices.kind_of_reset(name)
     if kind == "zero" and (reset != rest).any():
@@ -65,10 +71,8 @@ def neuron(name: str, node: RawNode, shape: Shape, choices: Choices) -> tuple[LI
             f"{name}: resets by subtraction with v_leak {_worst(rest)} and v_reset {_worst(reset)}; both must be 0"
         )
     factor, unit = _factor(gain)
-    scaled = (theta.astype(np.float64) - rest) * unit
-    return LIF(
-        shape, beta, _thresholds(name, "v_threshold", scaled), alpha=alpha, reset=kind, unit=unit
-    ), factor
+    scaled = _thresholds(name, "v_threshold", theta * unit)
+    return LIF(shape, beta, scaled, alpha=alpha, reset=kind, unit=unit), factor
 
 
 def _dynamics(name: str, node: RawNode, value: Any, choices: Choices) -> tuple[Floats, Floats, Floats]:
@@ -122,7 +126,7 @@ def _factor(gain: Floats) -> tuple[Floats | None, Floats]:
 def _thresholds(name: str, field: str, theta: Floats) -> NDArray[np.float32]:
     if (theta <= 0).any():
         raise ExportError(
-            f"{name}: field {field!r} is {theta.min():g}, not above the resting membrane: the neuron fires without input"
+            f"{name}: field {field!r} is {theta.min():g} in units of its input, not above zero: the neuron fires without"
         )
     return theta.astype(np.float32)
 
@@ -135,17 +139,16 @@ def spread(name: str, field: str, array: NDArray[Any], shape: Shape) -> Floats:
     ExportError
         Its shape does not go with the population's.
     """
-    flat = array.astype(np.float64).reshape(-1)
-    if flat.size == 1 or (flat.size and np.ptp(flat) == 0):
-        return flat[:1]
-    if flat.size == prod(shape):
-        return flat
-    try:
-        return np.broadcast_to(array, shape).astype(np.float64).reshape(-1)
-    except ValueError:
-        raise ExportError(
-            f"{name}: field {field!r} has shape {array.shape} for neurons of shape {shape}"
-        ) from None
+    values = array.astype(np.float64)
+    if values.size == prod(shape):
+        flat = values.reshape(-1)
+    elif values.size == 1:
+        return values.reshape(-1)
+    elif values.ndim == len(shape) and all(a in (1, b) for a, b in zip(values.shape, shape, strict=True)):
+        flat = np.broadcast_to(values, shape).reshape(-1)  # one value a channel
+    else:
+        raise ExportError(f"{name}: field {field!r} has shape {array.shape} for neurons of shape {shape}")
+    return flat[:1] if np.ptp(flat) == 0 else flat
 
 
 def _worst(values: Floats) -> str:

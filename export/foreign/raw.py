@@ -8,15 +8,18 @@ and every field is checked before it is used.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import ExportError
+from .choices import Choices
+from .links import member, members, numbers_of, text, values
+
+CHOICES = {f.name for f in fields(Choices)}
 
 #: Fields that each primitive must have, and those it may have, beside type and metadata.
 FIELDS: dict[str, tuple[set[str], set[str]]] = {
@@ -42,17 +45,20 @@ FIELDS: dict[str, tuple[set[str], set[str]]] = {
 }
 #: Shapes are recomputed, whatever a file says of them.
 IGNORED = {"type", "metadata", "input_type", "output_type", "version"}
-MAX_DEPTH = 16
-#: Numbers that a field may hold: nothing on such a chip is larger, and a damaged file may claim terabytes.
-MAX_VALUES = 1 << 29
+#: Kind of what is left of a subgraph's input or output: values pass through.
+PASSAGE = "Passage"
+MAX_DEPTH, MAX_NODES = 16, 1 << 14
+#: Metadata that may belong to a node or subgraph alone; the others hold for the whole network.
+LOCAL = ("reset", "integrate")
 
 
 @dataclass(frozen=True)
 class RawNode:
-    """A primitive with its fields."""
+    """A primitive with its fields, and what the file says of it beside NIR."""
 
     kind: str
     fields: dict[str, Any]
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,53 +82,77 @@ def read_raw(path: Path) -> RawGraph:
         raise ExportError(f"{path}: no such file")
     try:
         with h5py.File(path, "r") as file:
-            root = file.get("node")
+            root = member("the file", file, "node")
             if not isinstance(root, h5py.Group):
-                raise ExportError(f"{path}: no NIR file (it has no group 'node')")
-            return _graph("the graph", root, 0)
+                raise ExportError("no NIR file (it has no group 'node')")
+            _check_version(file)
+            graph = _graph("the graph", root, 0, [MAX_NODES])
     except ExportError as error:
-        message = str(error)
-        raise ExportError(message if message.startswith(str(path)) else f"{path}: {message}") from None
+        raise ExportError(f"{path}: {error}") from None
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError) as error:
         # h5py raises whatever a damaged byte leads it to: the boundary to foreign files.
         line = (str(error).strip().splitlines() or ["no detail"])[0][:200]
         raise ExportError(
             f"{path}: truncated or damaged ({type(error).__name__}: {line}); export it again"
         ) from None
+    return graph
 
 
-def _graph(name: str, group: h5py.Group, depth: int) -> RawGraph:
+def _check_version(file: h5py.File) -> None:
+    item = member("the file", file, "version")
+    said = text(values("the file", "version", item)) if item is not None else "1.0"
+    if said is None or said.split(".")[0] not in ("0", "1"):
+        raise ExportError(f"is of NIR version {said!r}; this release reads 1.0 and before")
+
+
+def _graph(name: str, group: h5py.Group, depth: int, left: list[int]) -> RawGraph:
     if depth > MAX_DEPTH:
         raise ExportError(f"{name}: graphs are nested deeper than {MAX_DEPTH}; write it flat")
     if _kind(name, group) != "NIRGraph":
         raise ExportError(
             f"{name}: is a {_kind(name, group)}, not a NIRGraph; write the whole network as one graph"
         )
-    listed = group.get("nodes")
+    listed = member(name, group, "nodes")
     if not isinstance(listed, h5py.Group) or not len(listed):
         raise ExportError(f"{name}: field 'nodes' is missing or empty; export it again")
+    left[0] -= len(listed)  # a file whose links lead back to themselves has more graphs than any memory holds
+    if left[0] < 0:
+        raise ExportError(f"{name}: has more than {MAX_NODES} nodes; join them")
     nodes: dict[str, RawNode] = {}
     inner: dict[str, RawGraph] = {}
-    for key, item in listed.items():
+    for key, item in members(name, listed):
         if not isinstance(item, h5py.Group):
             raise ExportError(f"{key}: is no node but a {type(item).__name__}; export it again")
-        if _kind(key, item) == "NIRGraph":
-            inner[key] = _graph(key, item, depth + 1)
+        kind = _kind(key, item)
+        if kind == "NIRGraph":
+            inner[key] = _graph(key, item, depth + 1, left)
         else:
-            nodes[key] = RawNode(_kind(key, item), _fields(key, _kind(key, item), item))
-    edges = _edges(name, group, {*nodes, *inner})
+            nodes[key] = RawNode(kind, _fields(key, kind, item), _metadata(key, item))
+    edges = _edges(name, group)
+    metadata = _metadata(name, group)
     for key, graph in inner.items():
         nodes, edges = _splice(key, graph, nodes, edges)
+        for label, value in graph.metadata.items():
+            if label not in LOCAL and metadata.setdefault(label, value) != value:
+                raise ExportError(
+                    f"{key}: its metadata state {label} {value!r}, the graph's {metadata[label]!r}; make them one"
+                )
+    for pair in edges:
+        for end in pair:
+            if end not in nodes:
+                raise ExportError(
+                    f"{name}: edge {pair[0]} -> {pair[1]} names no node {end!r}; export it again"
+                )
     twice = [edge for edge, count in Counter(edges).items() if count > 1]
     if twice:
         raise ExportError(f"{twice[0][1]}: is fed twice by {twice[0][0]}; scale its weights instead")
-    return RawGraph(nodes, tuple(edges), _metadata(group))
+    return RawGraph(nodes, tuple(edges), metadata)
 
 
 def _kind(name: str, group: h5py.Group) -> str:
-    item = group.get("type")
-    value = item[()] if isinstance(item, h5py.Dataset) and item.shape == () else None
-    kind = value.decode(errors="replace") if isinstance(value, bytes) else value
+    item = member(name, group, "type")
+    value = values(name, "type", item) if isinstance(item, h5py.Dataset) and item.shape == () else None
+    kind = text(value)
     if kind not in FIELDS:
         known = ", ".join(FIELDS)
         raise ExportError(f"{name}: type is {kind!r}, no NIR 1.0 primitive; lower it to {known}")
@@ -138,86 +168,74 @@ def _fields(name: str, kind: str, group: h5py.Group) -> dict[str, Any]:
     if unknown:
         raise ExportError(f"{name}: a {kind} has no field {sorted(unknown)[0]!r}; lower it to NIR 1.0")
     return {
-        key: _value(name, key, group[key]) for key in (needed | optional) & set(group) if key not in IGNORED
+        key: _value(name, kind, key, member(name, group, key))
+        for key in sorted((needed | optional) & set(group) - IGNORED)
     }
 
 
-def _value(name: str, key: str, item: Any) -> Any:
-    if not isinstance(item, h5py.Dataset):
-        raise ExportError(f"{name}: field {key!r} is no array; export it again")
-    if item.shape is None or int(np.prod(item.shape, dtype=object)) > MAX_VALUES:
-        raise ExportError(f"{name}: field {key!r} claims shape {item.shape}, more than any chip holds")
-    value = item[()]
-    if isinstance(value, bytes | str):
-        text = value.decode(errors="replace") if isinstance(value, bytes) else value
-        if key == "padding" and text in ("same", "valid"):
-            return text
-        raise ExportError(f"{name}: field {key!r} is {text!r}, not a number")
-    array: NDArray[Any] = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise ExportError(f"{name}: field {key!r} holds {array.dtype}, not numbers; export it again")
-    if not np.isfinite(array).all():
-        bad = int((~np.isfinite(array)).sum())
-        raise ExportError(
-            f"{name}: field {key!r} holds {bad} NaN or infinite values; train again, or state a leak"
-        )
-    return array
+def _value(name: str, kind: str, key: str, item: Any) -> Any:
+    value = values(name, key, item)
+    said = text(value)
+    if said is None:
+        return numbers_of(name, key, value)
+    if key == "padding" and kind.startswith("Conv") and said in ("same", "valid"):
+        return said
+    raise ExportError(f"{name}: field {key!r} is {said!r}, not a number")
 
 
-def _edges(name: str, group: h5py.Group, known: set[str]) -> list[tuple[str, str]]:
-    item = group.get("edges")
-    if not isinstance(item, h5py.Dataset):
+def _edges(name: str, group: h5py.Group) -> list[tuple[str, str]]:
+    item = member(name, group, "edges")
+    if item is None:
         raise ExportError(f"{name}: field 'edges' is missing; export it again")
-    array = np.asarray(item[()])
+    array = np.asarray(values(name, "edges", item))
     if array.size == 0:
         return []
     if array.ndim != 2 or array.shape[1] != 2:
         raise ExportError(f"{name}: field 'edges' has shape {array.shape}, wanted (edges, 2)")
     edges = []
     for a, b in array:
-        pair = tuple(v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in (a, b))
-        for end in pair:
-            # An edge may point into a subgraph: outer.inner
-            if end not in known and end.split(".")[0] not in known:
-                raise ExportError(
-                    f"{name}: edge {pair[0]} -> {pair[1]} names no node {end!r}; export it again"
-                )
-        edges.append((pair[0], pair[1]))
+        ends = text(a), text(b)
+        if ends[0] is None or ends[1] is None:
+            raise ExportError(f"{name}: field 'edges' holds {array.dtype}, not names; export it again")
+        edges.append((ends[0], ends[1]))
     return edges
 
 
 def _splice(
     key: str, graph: RawGraph, nodes: dict[str, RawNode], edges: list[tuple[str, str]]
 ) -> tuple[dict[str, RawNode], list[tuple[str, str]]]:
-    """Put a subgraph in the place of its node; its inputs and outputs become the edges through it."""
-    inside = {f"{key}.{n}": node for n, node in graph.nodes.items()}
-    inner = [(f"{key}.{a}", f"{key}.{b}") for a, b in graph.edges]
-    entries = [n for n, node in inside.items() if node.kind == "Input"]
-    exits = [n for n, node in inside.items() if node.kind == "Output"]
+    """Put a subgraph in the place of its node; what its input and output were, values pass through."""
+    local = {k: v for k, v in graph.metadata.items() if k in LOCAL}
+    entries = [n for n, node in graph.nodes.items() if node.kind == "Input"]
+    exits = [n for n, node in graph.nodes.items() if node.kind == "Output"]
     if len(entries) != 1 or len(exits) != 1:
         raise ExportError(
             f"{key}: a subgraph with {len(entries)} inputs and {len(exits)} outputs; give it one of each"
         )
-    joined = [(exits[0] if a == key else a, entries[0] if b == key else b) for a, b in edges] + inner
-    for passage in (entries[0], exits[0]):
-        before = [a for a, b in joined if b == passage]
-        after = [b for a, b in joined if a == passage]
-        joined = [e for e in joined if passage not in e] + [(a, b) for a in before for b in after]
-        del inside[passage]
-    return {**nodes, **inside}, joined
+    inside = {
+        f"{key}.{n}": replace(
+            node,
+            kind=PASSAGE if n in (entries[0], exits[0]) else node.kind,
+            metadata={**local, **node.metadata},
+        )
+        for n, node in graph.nodes.items()
+    }
+    both = nodes.keys() & inside.keys()
+    if both:
+        raise ExportError(f"{key}: its node and another of the graph are both called {sorted(both)[0]!r}")
+    entry, leave = f"{key}.{entries[0]}", f"{key}.{exits[0]}"
+    joined = [(leave if a == key else a, entry if b == key else b) for a, b in edges]
+    return {**nodes, **inside}, joined + [(f"{key}.{a}", f"{key}.{b}") for a, b in graph.edges]
 
 
-def _metadata(group: h5py.Group) -> dict[str, Any]:
-    item = group.get("metadata")
+def _metadata(name: str, group: h5py.Group) -> dict[str, Any]:
+    """What a file states of the choices that NIR leaves open."""
+    item = member(name, group, "metadata")
     found: dict[str, Any] = {}
     if isinstance(item, h5py.Group):
-        for key, value in item.items():
-            if isinstance(value, h5py.Dataset) and value.size is not None and value.size <= 1:
-                content = value[()]
-                content = content.decode(errors="replace") if isinstance(content, bytes) else content
-                found[key] = (
-                    content.item()
-                    if hasattr(content, "item") and getattr(content, "size", 0) == 1
-                    else content
-                )
+        for key in CHOICES & set(item):
+            value = values(name, key, member(name, item, key))
+            said = text(value)
+            array = np.asarray(value)
+            found[key] = said if said is not None else array.item() if array.size == 1 else array.tolist()
     return found

@@ -2,58 +2,57 @@
 
 from __future__ import annotations
 
+from graphlib import TopologicalSorter
 from math import prod
+from typing import Any
 
 import numpy as np
 
 from ..errors import ExportError
 from ..linear import Shape
 from .neurons import NEURONS
-from .raw import RawGraph, RawNode
+from .raw import PASSAGE, RawGraph, RawNode
 
-#: A picture of one channel axis and its sides: more neurons than any network has mean a damaged file.
-MAX_SIZE = 1 << 28
+#: Values of a node: more than any system of chips takes mean a damaged file.
+MAX_SIZE = 1 << 24
+#: Largest side of a kernel, stride, dilation or padding.
+MAX_SIDE = 1 << 12
 
 
 def output_shapes(graph: RawGraph, sources: dict[str, list[str]]) -> dict[str, Shape]:
     """Shape of what leaves each node.
 
+    Parameters
+    ----------
+    sources : dict of str to list of str
+        What feeds each node, without the edges that close a loop.
+
     Raises
     ------
     ExportError
-        A node whose inputs do not fit, or that nothing determines.
+        A node whose inputs do not fit.
     """
     shapes: dict[str, Shape] = {}
-    waiting = list(graph.nodes)
-    while waiting:
-        left = []
-        for name in waiting:
-            shape = _shape(name, graph.nodes[name], [shapes[s] for s in sources[name] if s in shapes])
-            if shape is None:
-                left.append(name)
-            elif min(shape, default=1) < 1 or prod(shape) > MAX_SIZE:
-                raise ExportError(f"{name}: gives shape {shape}; check its sides")
-            else:
-                shapes[name] = shape
-        if len(left) == len(waiting):
-            raise ExportError(f"{left[0]}: nothing determines its shape; connect it to the input")
-        waiting = left
+    for name in TopologicalSorter(sources).static_order():
+        shape = _shape(name, graph.nodes[name], [shapes[s] for s in sources[name]])
+        if min(shape, default=1) < 1 or prod(shape) > MAX_SIZE:
+            raise ExportError(f"{name}: gives shape {shape}; check its sides")
+        shapes[name] = shape
     return shapes
 
 
-def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape | None:
+def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape:
     fields = node.fields
-    if node.kind in ("Input", "Output"):
+    if node.kind == "Input":
         return _whole(name, fields["shape"])
+    source = max(given, key=len)  # what is flat goes with the axes of the others
+    if node.kind in ("Output", PASSAGE):
+        stated = _whole(name, fields["shape"])
+        if not alike(stated, source):
+            raise ExportError(f"{name}: field 'shape' is {stated}, what feeds it gives {source}")
+        return stated if len(stated) > len(source) else source
     if node.kind in NEURONS:
-        own = max((np.shape(v) for v in fields.values()), key=prod, default=())
-        known = given[0] if given else None
-        if known is not None and (prod(own) <= 1 or prod(own) < prod(known)):
-            return known  # parameters that all neurons, or all of a channel, share
-        return tuple(int(n) for n in own) if prod(own) > 1 or (known is None and own) else known
-    if not given:
-        return None
-    source = given[0]
+        return _population(name, fields, source)
     if node.kind in ("Affine", "Linear"):
         if fields["weight"].ndim != 2:
             raise ExportError(
@@ -66,10 +65,44 @@ def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape | None:
             return (*source[:-1], int(outputs))
         raise ExportError(f"{name}: takes {inputs} values, what feeds it gives {source}")
     if node.kind == "Flatten":
-        return (prod(source),)
+        return _flattened(name, node, source)
     if node.kind in ("Scale", "Delay"):
         return source
     return spatial(name, node, source)
+
+
+def _population(name: str, fields: dict[str, Any], source: Shape) -> Shape:
+    """Neurons have the shape of what feeds them; parameters may have more axes than a flat source."""
+    for field, value in fields.items():
+        own = tuple(int(n) for n in np.shape(value))
+        if prod(own) == prod(source) and not alike(own, source):
+            raise ExportError(f"{name}: field {field!r} has shape {own}, what feeds it gives {source}")
+        if prod(own) == prod(source) and len(own) > len(source):
+            return own
+    return source
+
+
+def alike(a: Shape, b: Shape) -> bool:
+    """Whether two shapes name the same values in the same order: equal but for axes of one, or one of them flat."""
+    left, right = (tuple(n for n in shape if n != 1) for shape in (a, b))
+    return prod(a) == prod(b) and (left == right or len(left) <= 1 or len(right) <= 1)
+
+
+def _flattened(name: str, node: RawNode, source: Shape) -> Shape:
+    """The axes from ``start_dim`` to ``end_dim`` as one."""
+    axes = len(source)
+    ends = []
+    for field in ("start_dim", "end_dim"):
+        array = np.asarray(node.fields[field]).reshape(-1)
+        value = int(array[0])
+        if array.size != 1 or value != array[0] or not -axes - 1 <= value <= axes:
+            raise ExportError(f"{name}: field {field!r} is {array.tolist()[:4]} for values of shape {source}")
+        ends.append(value + axes if value < 0 else value)
+    # Tools that count a batch axis state one more than there are, and mean all of them.
+    first, last = min(max(ends[0], 0), axes - 1), min(max(ends[1], 0), axes - 1)
+    if last < first:
+        raise ExportError(f"{name}: flattens axes {first} to {last} of {source}; state them in order")
+    return (*source[:first], prod(source[first : last + 1]), *source[last + 1 :])
 
 
 def spatial(name: str, node: RawNode, source: Shape) -> Shape:
@@ -85,6 +118,10 @@ def spatial(name: str, node: RawNode, source: Shape) -> Shape:
         dilation = numbers(name, "dilation", fields["dilation"], axes)
     else:
         kernel, dilation = numbers(name, "kernel_size", fields["kernel_size"], axes), (1,) * axes
+        if channels * prod(kernel) > MAX_SIZE:
+            raise ExportError(
+                f"{name}: field 'kernel_size' is {kernel} for {channels} channels; make it smaller"
+            )
     stride = numbers(name, "stride", fields["stride"], axes)
     pads = padding(name, node, axes)
     return (
@@ -139,10 +176,11 @@ def numbers(name: str, field: str, value: object, axes: int, lowest: int = 1) ->
         array.size not in (1, axes)
         or (array != np.floor(array)).any()
         or (array < lowest).any()
-        or (array > 1 << 20).any()
+        or (array > MAX_SIDE).any()
     ):
         raise ExportError(
-            f"{name}: field {field!r} is {array.tolist()[:4]}, wanted {axes} whole numbers from {lowest}"
+            f"{name}: field {field!r} is {array.tolist()[:4]}, wanted {axes} whole numbers "
+            f"{lowest}..{MAX_SIDE}"
         )
     return tuple(int(n) for n in np.broadcast_to(array, (axes,)))
 

@@ -42,7 +42,7 @@ def join_maps(graph: Graph) -> Graph:
     ]
     used: set[str] = set()
     for name in graph.select(LIF, LI):
-        claimed: set[str] = set()
+        claimed: set[Way] = set()
         for way in _ways(graph, name):
             used |= set(way[1:-1])
             if name in joined:
@@ -98,17 +98,17 @@ def _label(graph: Graph, way: Way, taken: dict[str, Node]) -> str:
     return label
 
 
-def _join(graph: Graph, way: Way, claimed: set[str]) -> Synapses:
-    """One map for a way; a bias on it counts for the first way that passes it."""
+def _join(graph: Graph, way: Way, claimed: set[Way]) -> Synapses:
+    """One map for a way; a bias on it counts once for each way on from where it is added."""
     shape = graph.nodes[way[0]].shape
     total: Linear = Selection(np.arange(prod(shape)), shape, shape)
     bias: Floats = np.zeros(1)
     lag = 0
-    for name in way[1:-1]:
-        node = graph.nodes[name]
+    for index, name in enumerate(way[1:-1], 1):
+        node, onwards = graph.nodes[name], way[index:]
         if isinstance(node, Synapses):
             bias = _through(node.map, bias)
-            if node.bias is not None and name not in claimed:
+            if node.bias is not None and onwards not in claimed:
                 bias = bias + expand_channels(node.bias.astype(np.float64), node.shape)
             total = compose(node.map, total, name)
         elif isinstance(node, Select):
@@ -116,7 +116,7 @@ def _join(graph: Graph, way: Way, claimed: set[str]) -> Synapses:
             bias = _through(selection, bias)
             total = compose(selection, total, name)
         lag += getattr(node, "lag", 0)
-        claimed.add(name)
+        claimed.add(onwards)
     made = as_map(total)
     if not bias.any():
         return Synapses(made, lag=lag)

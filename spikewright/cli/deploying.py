@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from .importing import (
+    CodingOption,
+    DataOption,
+    DtOption,
+    IntegrateOption,
+    PeakOption,
+    ResetOption,
+    WideOption,
+    refuse,
+)
 from .main import FAILED, MISSING, app
 from .options import (
     BitsOption,
@@ -64,7 +74,13 @@ def deploy(
 
 @app.command()
 def export(
-    recipe: RecipeArgument = None,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RECIPE|FILE.nir]",
+            help="A shipped recipe by name, the path of a .toml file, or a NIR file of any tool.",
+        ),
+    ] = None,
     model: ModelOption = "esvae",
     dataset: DatasetOption = "digits",
     bits: BitsOption = None,
@@ -73,8 +89,28 @@ def export(
     chip: ChipOption = None,
     out: OutOption = None,
     json: JsonOption = False,
+    dt: DtOption = None,
+    reset: ResetOption = None,
+    coding: CodingOption = None,
+    peak: PeakOption = None,
+    integrate: IntegrateOption = None,
+    wide: WideOption = None,
+    data: DataOption = None,
 ) -> None:
-    """Export a trained network: float NIR, integer NIR, timed program."""
+    """Export a trained network, or a NIR file of any tool: float NIR, integer NIR, timed program."""
+    from ..importing import is_nir
+
+    choices = {"dt": dt, "reset": reset, "coding": coding, "peak": peak, "integrate": integrate}
+    if is_nir(recipe):
+        from .importing import export_file
+
+        refuse(".nir files", model=model != "esvae", dataset=dataset != "digits", seed=seed is not None)
+        return export_file(
+            str(recipe), out, choices, steps=steps, bits=bits, wide=wide, data=data, chip=chip, json=json
+        )
+    stated = {name: value is not None for name, value in {**choices, "wide": wide, "data": data}.items()}
+    refuse("recipes, only .nir files", **stated)
+
     from ..deployment import export_recipe
     from ..training import ensure_weights
 

@@ -22,7 +22,9 @@ ModelOption = Annotated[
     str, typer.Option("--model", help="Published system; with --dataset it names the shipped recipe.")
 ]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set.")]
-BitsOption = Annotated[int | None, typer.Option("--bits", help="Weight bits with sign, 2 to 8.")]
+BitsOption = Annotated[
+    int | None, typer.Option("--bits", help="Weight bits with sign, 2 to 8; a NIR file may have 15 as well.")
+]
 StepsOption = Annotated[
     int | None,
     typer.Option("--steps", help="Time steps of a sample; other than the recipe's means training anew."),
