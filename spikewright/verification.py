@@ -39,7 +39,7 @@ class LoweringStep(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str
     against: str
-    outcome: Literal["compared", "unchanged", "not runnable"]
+    outcome: Literal["compared", "unchanged", "not runnable", "first"]
     neuron_steps: int = 0
     differing_spikes: int = 0
     first: str | None = None
@@ -148,7 +148,9 @@ def _after_each_step(workspace: Workspace, lowered: Lowered, images: NDArray[np.
         network, torch.from_numpy(images[0]), timesteps=graph.settings.timesteps, coding="direct", name=graph.name,
         method="step",
     )  # fmt: skip
-    return after_each_pass(network, traced, images, method="step", written=graph, program=lowered.program)
+    return after_each_pass(
+        traced, images, module=network, method="step", written=graph, program=lowered.program
+    )
 
 
 def load_verification(workspace: Workspace) -> Verification:

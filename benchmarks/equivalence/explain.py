@@ -174,8 +174,15 @@ def to_json(report: Report) -> dict[str, Any]:
     }
     for entry, layer in zip(data["layers"], report.layers, strict=True):
         entry["agreement"] = layer.agreement
+        _add_margins(entry["first"], layer.first)
+    _add_margins(data["first"], report.first)
     plain: dict[str, Any] = _plain(data)
     return plain
+
+
+def _add_margins(entry: dict[str, Any] | None, at: Divergence | None) -> None:
+    if entry is not None and at is not None:
+        entry["a"]["margin"], entry["b"]["margin"] = at.a.margin, at.b.margin
 
 
 def _plain(value: Any) -> Any:

@@ -117,7 +117,7 @@ def trace_norse(path: Path, graph: Graph, samples: Samples) -> Trace:
         layers[name] = LayerTrace(
             node.shape, _kind(node), fired, sources, threshold=_threshold(node), readout=read
         )
-    return Trace("norse", str(path), "float", layers, samples)
+    return Trace("norse", f"{path} in norse", "float", layers, samples)
 
 
 def trace_program(

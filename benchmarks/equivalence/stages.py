@@ -22,8 +22,8 @@ from .diff_report import Report
 from .observe import trace_float, trace_module, trace_program
 from .traces import Trace
 
-Outcome: TypeAlias = Literal["compared", "unchanged", "not runnable"]
-MODULE, FILE, PROGRAM = "snnTorch module", "float NIR file", "integer program"
+Outcome: TypeAlias = Literal["compared", "unchanged", "not runnable", "first"]
+MODULE, GIVEN, FILE, PROGRAM = "snnTorch module", "graph as given", "float NIR file", "integer program"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Stage:
         The last stage before it that could be run; empty where nothing was compared.
     outcome : str
         ``compared``; ``unchanged``, when the step left the graph as it was; ``not runnable``, when nodes are left that
-        only a later pass lowers.
+        only a later pass lowers; ``first``, where there is nothing before it to compare with.
     report : Report or None
         The comparison.
     """
@@ -50,10 +50,10 @@ class Stage:
 
 
 def after_each_pass(
-    module: nn.Module,
-    traced: Graph,
+    graph: Graph,
     samples: NDArray[np.float32],
     *,
+    module: nn.Module | None = None,
     method: str = "forward",
     coding: str = "direct",
     passes: Sequence[Pass] = TO_FLOAT,
@@ -62,15 +62,17 @@ def after_each_pass(
 ) -> list[Stage]:
     """Run samples through every level that can run, and compare each with the one before.
 
-    The first to run is the module itself. A graph can run once it is legal at the float level, so the first passes of a
+    The first to run is the module itself, or without one the graph if it can. A graph can run once it is legal at the float level, so the first passes of a
     list are judged together with the one that makes it so.
 
     Parameters
     ----------
-    traced : Graph
-        What was traced from the module.
+    graph : Graph
+        Traced from a module, or at the float level already.
+    module : nn.Module, optional
+        What it was traced from.
     method, coding : str
-        As it was traced.
+        How it was traced.
     passes : sequence of Pass
         From the traced graph to the float level, in order.
     written : Graph, optional
@@ -78,30 +80,37 @@ def after_each_pass(
     program : Program, optional
         The integer program compiled from it.
     """
-    graphs = list(_lowered(traced, passes))
-    last = graphs[-1][1] if graphs else traced
-    timesteps = traced.settings.timesteps
-    # Names, shapes and thresholds of neurons are those of the end of the passes, which know more than the module.
-    before = trace_module(module, samples, timesteps, graph=last, method=method, coding=coding, what=MODULE)
+    graphs = list(_lowered(graph, passes))
+    before: Trace | None = None
     before_models: Models | None = None
-    against = MODULE
+    against = GIVEN
+    if module is not None:
+        # Shapes and thresholds are those of the end of the passes: a module does not say them.
+        last = graphs[-1][1] if graphs else graph
+        steps, against = graph.settings.timesteps, MODULE
+        before = trace_module(module, samples, steps, graph=last, method=method, coding=coding, what=MODULE)
+    elif _runs(graph):
+        before, before_models = trace_float(graph, samples, GIVEN), GraphModels(graph, samples)
     stages: list[Stage] = []
 
     def step(name: str, trace: Trace, models: Models) -> None:
         nonlocal before, before_models, against
         both = None if before_models is None else (before_models, models)
-        stages.append(Stage(name, against, "compared", diff(before, trace, both)))
+        if before is None:
+            stages.append(Stage(name, "", "first"))
+        else:
+            stages.append(Stage(name, against, "compared", diff(before, trace, both)))
         before, before_models, against = trace, models, name
 
-    previous = traced
-    for name, graph in graphs:
-        if before_models is not None and not differences(previous, graph):
+    previous = graph
+    for name, lowered in graphs:
+        if before_models is not None and not differences(previous, lowered):
             stages.append(Stage(name, against, "unchanged"))
-        elif any(finding.severity == "error" for finding in check(graph, "float")):
+        elif not _runs(lowered):
             stages.append(Stage(name, "", "not runnable"))
         else:
-            step(name, trace_float(graph, samples, f"after {name}"), GraphModels(graph, samples))
-        previous = graph
+            step(name, trace_float(lowered, samples, f"after {name}"), GraphModels(lowered, samples))
+        previous = lowered
     if written is not None:
         step(FILE, trace_float(written, samples, FILE), GraphModels(written, samples))
     if program is not None:
@@ -114,8 +123,11 @@ def first_change(stages: Sequence[Stage]) -> Stage | None:
     return next((s for s in stages if s.report is not None and not s.report.equal), None)
 
 
-def _lowered(traced: Graph, passes: Sequence[Pass]) -> Iterator[tuple[str, Graph]]:
-    graph = traced
+def _runs(graph: Graph) -> bool:
+    return not any(finding.severity == "error" for finding in check(graph, "float"))
+
+
+def _lowered(graph: Graph, passes: Sequence[Pass]) -> Iterator[tuple[str, Graph]]:
     for lower in passes:
         graph = lower(graph)
         yield getattr(lower, "__name__", type(lower).__name__), graph

@@ -15,7 +15,10 @@ from spikewright.benchmarks.equivalence.diff_report import Report
 from spikewright.benchmarks.equivalence.explain import sentence, to_json, verdict
 from spikewright.benchmarks.equivalence.observe import trace_float, trace_module, trace_program
 from spikewright.benchmarks.equivalence.traces import DiffError, Trace, place
+from spikewright.export.float_run import run_float
 from spikewright.export.graph import LIF
+from spikewright.export.quantise import Calibration, quantise
+from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Program
 from tests.benchmarks.networks import STEPS, levels, one, with_population, with_weight_at
 
@@ -294,3 +297,16 @@ def test_places_are_named_by_axis() -> None:
     assert place((2, 3), 4) == (("channel", 1), ("position", 1))
     assert place((2, 3, 4), 17) == (("channel", 1), ("row", 1), ("column", 1))
     assert [axis for axis, _ in place((2, 2, 2, 2), 3)] == ["axis 0", "axis 1", "axis 2", "axis 3"]
+
+
+def test_programs_in_other_units_are_compared_by_their_spikes() -> None:
+    net = levels(NET)
+    calibration = Calibration.of(run_float(net.graph, net.samples))
+    coarse = compile_program(quantise(net.graph, calibration, bits=4))
+    a, b = trace_program(net.program, net.samples), trace_program(coarse, net.samples)
+    report = diff(a, b, (ProgramModels(net.program, net.samples), ProgramModels(coarse, net.samples)))
+    assert not report.exact
+    assert not report.failed()
+    assert report.first is not None
+    assert report.first.quantity == "spikes"
+    assert report.first.reason

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikewright.benchmarks.equivalence.stages import FILE, MODULE, PROGRAM, after_each_pass, first_change
+from spikewright.benchmarks.equivalence.stages import (
+    FILE,
+    GIVEN,
+    MODULE,
+    PROGRAM,
+    after_each_pass,
+    first_change,
+)
 from spikewright.export.graph import LIF, Graph
 from spikewright.export.nir_write import write_nir
 from spikewright.export.passes import TO_FLOAT
@@ -17,7 +24,7 @@ from tests.benchmarks.networks import Levels, levels
 
 
 def every_step(net: Levels, **settings: object) -> list:
-    return after_each_pass(net.module, net.traced, net.samples, coding=net.coding, **settings)
+    return after_each_pass(net.traced, net.samples, module=net.module, coding=net.coding, **settings)
 
 
 @pytest.mark.parametrize("name", ["residual", "generator", "explicit"])
@@ -91,3 +98,15 @@ def test_a_step_is_kept_with_what_it_changed_and_older_files_are_read() -> None:
     assert LoweringStep.model_validate_json(changed.model_dump_json()) == changed
     assert not Verification.model_fields["lowering"].is_required()  # files of before have none
     assert not Verification.model_fields["lowering_images"].is_required()
+
+
+def test_without_a_module_the_first_graph_that_runs_is_the_measure() -> None:
+    net = levels("residual")
+    stages = after_each_pass(net.traced, net.samples, written=net.graph)
+    assert [s.outcome for s in stages].count("first") == 1
+    assert [s.outcome for s in stages][-1] == "compared"
+    assert first_change(stages) is None
+    stages = after_each_pass(net.graph, net.samples, passes=(nothing, lower_a_threshold))
+    assert [s.outcome for s in stages] == ["unchanged", "compared"]
+    assert stages[1].against == GIVEN
+    assert first_change(stages) is stages[1]

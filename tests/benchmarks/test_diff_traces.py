@@ -37,7 +37,7 @@ from spikewright.hardware import lava, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.program import Inputs, Program
-from tests.benchmarks.networks import STEPS, levels
+from tests.benchmarks.networks import STEPS, levels, one, with_population
 from tests.export.graphs import calibrated, float_graphs
 from tests.export.networks import leaky
 from tests.programs import programs
@@ -59,6 +59,25 @@ def test_what_was_held_against_the_threshold_decides_and_backends_agree(case: tu
     report = diff(a, b)
     assert report.exact
     assert report.equal
+
+
+@FEW
+@given(case=programs(subtract=True), data=st.data())
+def test_one_changed_neuron_is_the_first_cause_in_loops_and_branches_too(
+    case: tuple[Program, Inputs], data: st.DataObject
+) -> None:
+    program, inputs = case
+    p = data.draw(st.sampled_from(program.populations))
+    neuron = data.draw(st.integers(0, p.size - 1))
+    threshold = one(p.threshold, neuron, data.draw(st.sampled_from([0, 5, 131071])))
+    changed = with_population(program, p.name, threshold=threshold)
+    a, b = (trace_recording(x, inputs, Emulator(x).run(inputs, detail="states")) for x in (program, changed))
+    report = diff(a, b)
+    assert report.exact
+    assert report.equal == (not report.differing_spikes and not report.differing_states)
+    if report.first is not None:
+        assert (report.first.layer, report.first.neuron) == (p.name, neuron)
+        assert {layer.name for layer in report.layers if layer.own_samples} == {p.name}
 
 
 def replayed(trace: Trace, models: Any, rng: np.random.Generator) -> NDArray[np.float64]:
