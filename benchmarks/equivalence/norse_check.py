@@ -12,6 +12,7 @@ import importlib.util
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def run_norse(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nirtorch.load is deprecated, but it is what norse itself calls
         network = nirtorch.load(file, convert)
+    _in_order(network, file)
     spikes: dict[str, list[list[torch.Tensor]]] = {}
     readouts: dict[str, list[torch.Tensor]] = {}
     fired: dict[str, torch.Tensor] = {}
@@ -209,6 +211,18 @@ def compare_with_module(
         if same.any():
             error = max(error or 0.0, float(np.abs(values - module_run.membranes[name][:, -1])[same].max()))
     return NorseResult(steps, mismatches, explained, None if steps == 0 else smallest, worst, error)
+
+
+def _in_order(network: Any, file: Any) -> None:
+    """Visit nodes in order of data flow: nirtorch goes breadth first, and sums a longer branch a step late."""
+    sorter: TopologicalSorter[str] = TopologicalSorter(dict.fromkeys(file.nodes, ()))
+    for a, b in file.edges:
+        sorter.add(b, a)
+    try:
+        place = {name: at for at, name in enumerate(sorter.static_order())}
+    except CycleError:
+        return  # with loops its own order decides what is of the step before
+    network.execution_order.sort(key=lambda node: place[node.name])
 
 
 def tolerance(graph: Graph, name: str) -> float:
