@@ -144,7 +144,8 @@ class _Parser:
             weight = weight[..., 0]
         if weight.ndim != 4:
             raise fields.wrong("weight", f"has shape {weight.shape}", "write (O, I / groups, height, width)")
-        pairs = [_pair(fields, name, low) for name, low in (("stride", 1), ("padding", 0), ("dilation", 1))]
+        stride, padding = _pair(fields, "stride", 1), _pair(fields, "padding", 0)
+        dilation = _pair(fields, "dilation", 1)
         groups = fields.integers("groups", 1, 1 << 15)
         if groups.size != 1:
             raise fields.wrong("groups", f"has shape {groups.shape}", "write one number")
@@ -153,7 +154,7 @@ class _Parser:
                 "groups", f"do not divide {weight.shape[0]} channels", "export the network again"
             )
         try:
-            map_ = Conv2d(weight, given, pairs[0], pairs[1], pairs[2], int(groups.ravel()[0]))
+            map_ = Conv2d(weight, given, stride, padding, dilation, int(groups.ravel()[0]))
         except ValueError as error:
             raise fields.wrong("weight", f"does not fit: {error}", "export the network again") from None
         if map_.output_shape != shape:
@@ -247,10 +248,9 @@ class _Parser:
         for name, meaning in (("refDelay", 1), ("weight_exp", 0)):
             if name in neuron and (neuron.numbers(name) != meaning).any():
                 self.note(f"{neuron.label}: netx ignores {name}, which is not {meaning}; read so")
-        current, membrane, threshold = (
-            _per_neuron(neuron, name, top, shape)
-            for name, top in (("iDecay", DECAY_ONE), ("vDecay", DECAY_ONE), ("vThMant", LARGEST_THRESHOLD))
-        )
+        current = _per_neuron(neuron, "iDecay", DECAY_ONE, shape)
+        membrane = _per_neuron(neuron, "vDecay", DECAY_ONE, shape)
+        threshold = _per_neuron(neuron, "vThMant", LARGEST_THRESHOLD, shape)
         return NetNeurons(shape, current, membrane, threshold, bias)
 
 

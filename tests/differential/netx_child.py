@@ -20,10 +20,11 @@ from unittest.mock import MagicMock
 
 import numpy as np
 
-from spikewright.hardware.lava import compat
+from spikewright.hardware.lava import child, compat
 
 # lava-dl imports object detection and its drawing along with netx, which needs neither.
 sys.modules.update({name: MagicMock() for name in ("cv2", "torchvision", "torchvision.ops")})
+child._name_segments()  # so that the parent can sweep up shared memory after a kill
 compat.prepare()
 
 from lava.lib.dl import netx  # noqa: E402

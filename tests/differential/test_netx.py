@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spikewright.export.errors import ExportError
-from spikewright.export.graph import Graph
+from spikewright.export.graph import Graph, IntegerNeuron
 from spikewright.export.net_grid import to_net_grid
 from spikewright.export.net_read import read_net
 from spikewright.export.net_write import write_net
@@ -119,6 +121,25 @@ def test_what_we_take_of_damaged_files_is_what_netx_takes(tmp_path: Path) -> Non
     cases = _changed_files(tmp_path, range(2000, 2020))
     assert len(cases) >= 5
     agree(cases)
+
+
+def test_a_network_that_slayer_exports(tmp_path: Path) -> None:
+    path = tmp_path / "slayer.net"
+    child = Path(__file__).with_name("slayer_child.py")
+    subprocess.run([sys.executable, str(child), str(path)], check=True, timeout=200, capture_output=True)
+    said: list[str] = []
+    graph = read_net(path, timesteps=STEPS, note=said.append)
+    assert not said
+    last = graph.nodes["neuron_dense5"]
+    assert isinstance(last, IntegerNeuron)
+    assert last.readout  # SLAYER's Affine has a threshold above every membrane
+    agree([(path, graph, raster_for(graph, 0))])
+
+
+def test_a_run_out_of_time_is_ended(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.net", random_layers(np.random.default_rng(1)))
+    with pytest.raises(AssertionError, match="out of time"):
+        netx.run([netx.Case(path, 4)], 0.3)
 
 
 @pytest.mark.slow
