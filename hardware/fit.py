@@ -309,7 +309,8 @@ def registers(program: Program, chip: Chip) -> list[Finding]:
 def reset_interval(program: Program, chip: Chip) -> list[Finding]:
     """Where resets come every 2^n steps only, samples follow each other so."""
     period = program.period
-    if not chip.reset_interval_power_of_two.value or not period & (period - 1):
+    # Where samples do not stream the host resets, whenever it likes.
+    if not chip.reset_interval_power_of_two.value or program.isolated or not period & (period - 1):
         return []
     above = 1 << period.bit_length()
     choice = f"{above // 2} or {above}" if program.timesteps <= above // 2 else str(above)

@@ -51,7 +51,7 @@ def test_a_plain_network_has_nothing_to_say() -> None:
 
 def test_a_recurrent_network_says_that_it_is_one_and_what_its_biases_cost() -> None:
     found = notes(recurrent(8))
-    assert "1 steps ahead" in found["loop"]
+    assert "arrive 1 step late" in found["loop"]
     assert "synapses of an always-on line" in found["always-on line"]
     assert "wide weights" not in found
 
