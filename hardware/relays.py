@@ -14,6 +14,7 @@ import numpy as np
 
 from ..export.formats import DECAY_ONE, DELAY_MAX
 from ..export.linear import Conv2d, fan_out
+from .chip import Chip
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup
 
 
@@ -25,16 +26,28 @@ class DelayCosts:
     ----------
     longest : int
         Longest delay of a synapse beside its own step.
-    delay_bits : float
-        A delay in a synapse.
+    in_synapses : bool
+        A synapse that waits stores how long, in as many bits as the number has.
+    shared_kernels : bool
+        A convolution stores its kernel once, and one delay for each of its weights.
     synapse_bits, neuron_bits : float
         A synapse, and a neuron's share of a core.
     """
 
     longest: int = DELAY_MAX
-    delay_bits: float = 0.0
+    in_synapses: bool = False
+    shared_kernels: bool = False
     synapse_bits: float = 8.0
     neuron_bits: float = 0.0
+
+    @classmethod
+    def of(cls, chip: Chip) -> DelayCosts:
+        """What a chip's description says."""
+        core = chip.synapse_words_per_core.value * chip.synapse_word_bits.value
+        return cls(
+            chip.delay_max.value, True, chip.shared_kernels.value, max(chip.weight_bits.value),
+            core / chip.neurons_per_core.value,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,9 @@ def lay_out(
     laid = []
     for group in groups:
         wait = group.delay
-        by_relay = costs.delay_bits > 0 and _relay_is_cheaper(group, prod(shape[group.source]), costs)
+        by_relay = (
+            bool(wait) and costs.in_synapses and _relay_is_cheaper(group, prod(shape[group.source]), costs)
+        )
         name = group.source
         while wait > (0 if by_relay else costs.longest):
             if group.source in graded:
@@ -128,8 +143,9 @@ def lay_out(
 
 
 def _relay_is_cheaper(group: SynapseGroup, neurons: int, costs: DelayCosts) -> bool:
-    on_synapses = int(fan_out(group.map).sum()) * costs.delay_bits
-    return neurons * (costs.neuron_bits + costs.synapse_bits + costs.delay_bits) < on_synapses
+    stored = np.count_nonzero(group.map.weight) if costs.shared_kernels else int(fan_out(group.map).sum())
+    bits = group.delay.bit_length()
+    return bool(neurons * (costs.neuron_bits + costs.synapse_bits + bits) < stored * bits)
 
 
 def _unit_map(shape: tuple[int, ...]) -> Conv2d:

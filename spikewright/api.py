@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -61,6 +62,9 @@ def deploy(
     name: str = "network",
     bits: int = 8,
     per_channel: bool = True,
+    wide: Collection[str] | None = (),
+    strict: bool = False,
+    chip: str | None = None,
     checked: int = 4,
     lava: bool = True,
     lava_seconds: float = 600.0,
@@ -76,6 +80,8 @@ def deploy(
         Samples for calibration and checks: (N, ...) with direct coding, (N, timesteps, ...) of 0/1 with spikes.
     folder : str or Path
         Takes ``model.nir``, ``model.int8.nir`` and ``program.npz``.
+    wide, strict, chip
+        As in :func:`spikewright.lowering.lower`: layers with 15-bit weights, proofs against overflow, costs of waiting.
     checked : int
         Samples that norse, the reference and Lava run.
     lava : bool
@@ -90,7 +96,7 @@ def deploy(
     place = Path(folder)
     lowered = lower(
         module, array, place, name=name, timesteps=timesteps, coding=coding, method=method, bits=bits,
-        per_channel=per_channel,
+        per_channel=per_channel, wide=wide, strict=strict, chip=chip,
     )  # fmt: skip
     inputs, _ = host.encode(lowered.program, array)
     recording = Emulator(lowered.program).run(inputs)

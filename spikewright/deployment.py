@@ -57,6 +57,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
             bits=recipe.quantise.bits,
             per_channel=per_channel,
             host_steps=[prior],
+            chip=recipe.deploy.chip,
         )
 
 

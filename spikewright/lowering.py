@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,9 +20,12 @@ from .export.nir_write import write_nir
 from .export.passes import to_float
 from .export.quantise import Calibration, quantise
 from .export.trace import trace
+from .hardware.chip import load_chip
 from .hardware.compile import compile_program
+from .hardware.overflow import require_no_overflow
 from .hardware.program import Program
 from .hardware.program_io import load_program, save_program
+from .hardware.relays import DelayCosts
 
 FLOAT, INTEGER, PROGRAM = "model.nir", "model.int8.nir", "program.npz"
 
@@ -67,6 +70,9 @@ def lower(
     bits: int = 8,
     per_channel: bool = True,
     host_steps: Sequence[HostStep] = (),
+    wide: Collection[str] | None = (),
+    strict: bool = False,
+    chip: str | None = None,
 ) -> Lowered:
     """Export, quantise and compile a module, and write every level.
 
@@ -82,6 +88,12 @@ def lower(
         Takes ``model.nir``, ``model.int8.nir`` and ``program.npz``.
     host_steps : sequence of HostStep
         What the host does that the module's step does not show, such as a prior.
+    wide : collection of str, or None
+        Layers with 15-bit weights; None chooses those that rounding to 8 bits hurts.
+    strict : bool
+        Every state must be proven to stay inside 24 bits, and an overflow is an error.
+    chip : str, optional
+        Chip whose costs decide between delays and relays where branches wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = samples[0] if coding == "direct" else samples[0, 0]
@@ -93,8 +105,13 @@ def lower(
         graph = graph.with_host_step(step)
     graph = write_nir(graph, folder / FLOAT)
     calibration = Calibration.of(run_float(graph, samples))
-    integer = write_nir(quantise(graph, calibration, bits=bits, per_channel=per_channel), folder / INTEGER)
-    save_program(compile_program(integer), folder / PROGRAM)
+    quantised = quantise(graph, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict)
+    integer = write_nir(quantised, folder / INTEGER)
+    costs = None if chip is None else DelayCosts.of(load_chip(chip))
+    program = compile_program(integer, costs=costs)
+    if strict:
+        require_no_overflow(program)
+    save_program(program, folder / PROGRAM)
     return load(folder)
 
 
