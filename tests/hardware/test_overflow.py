@@ -293,6 +293,21 @@ def test_always_on_lines_fire_at_every_step_of_a_sample_and_not_behind_it() -> N
     assert prove(off)["p"].by_weights.membrane_after.high.item() == 3 * 60 * 128
 
 
+def test_a_bias_goes_on_in_the_gap_behind_a_sample() -> None:
+    of = program(dense([1]), 0, timesteps=2, period=5, bias_mantissa=np.array([700]), readout=True)
+    states = prove(of)["p"].by_weights
+    assert states.membrane_after.high.item() == 5 * 700 + 2 * 128  # the line fires in the sample only
+
+
+def test_spikes_that_lag_may_arrive_behind_the_sample() -> None:
+    of = program(dense([10]), 0, timesteps=1, period=4, readout=True)
+    late = replace(of.synapses[0], delay=2, lag=2)
+    assert prove(of)["p"].by_weights.membrane_after.high.item() == 10 * 128
+    # When exactly a line that lags may fire is left open: any step between two resets.
+    states = prove(replace(of, synapses=(late,)))["p"].by_weights
+    assert states.membrane_after.high.item() == 4 * 10 * 128
+
+
 def test_host_biases_are_anything_unless_given() -> None:
     of = Program("host", 4, 4, (), (population("p", (2,), 0, host_bias=True, readout=True),), ())
     assert prove(of)["p"].by_weights.membrane.high.tolist() == [4 * 524160] * 2
