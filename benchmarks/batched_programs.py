@@ -87,7 +87,8 @@ def fold(networks: Sequence[Network], frame: Frame) -> Batch:
     sizes: dict[str, int] = {}
     blocks: dict[tuple[str, str, int, int, int], list[tuple[int, SynapseGroup]]] = {}
     for index, network in enumerate(networks):
-        for item in (*network.program.sources, *network.program.populations):
+        items: tuple[SpikeSource | Population, ...] = (*network.program.sources, *network.program.populations)
+        for item in items:
             key = _kind(item)
             name = names.setdefault(key, f"{type(item).__name__.lower()}{len(names)}")
             where[index, item.name] = (name, sizes.get(name, 0))
@@ -96,22 +97,25 @@ def fold(networks: Sequence[Network], frame: Frame) -> Batch:
         for g in network.program.synapses:
             ends = where[index, g.source][0], where[index, g.target][0]
             blocks.setdefault((*ends, g.exponent, g.delay, g.lag), []).append((index, g))
-    sources, populations, spikes, biases = [], [], {}, {}
-    for key, items in merged.items():
-        name, first = names[key], items[0][1]
+    sources: list[SpikeSource] = []
+    populations: list[Population] = []
+    groups: list[SynapseGroup] = []
+    spikes: dict[str, Any] = {}
+    biases: dict[str, Any] = {}
+    for key, parts in merged.items():
+        name, first = names[key], parts[0][1]
         if isinstance(first, SpikeSource):
             sources.append(replace(first, name=name, shape=(sizes[name],)))
             if not first.constant:
-                spikes[name] = np.concatenate([networks[i].inputs.spikes[s.name] for i, s in items], 2)
+                spikes[name] = np.concatenate([networks[i].inputs.spikes[s.name] for i, s in parts], 2)
             continue
-        populations.append(_merged(name, [p for _, p in items]))
+        populations.append(_merged(name, [p for _, p in parts]))
         if first.host_bias:
-            pairs = [networks[i].inputs.biases[p.name] for i, p in items]
+            pairs = [networks[i].inputs.biases[p.name] for i, p in parts]
             biases[name] = tuple(np.concatenate(part, 1) for part in zip(*pairs, strict=True))
-    groups = []
-    for (source, target, exponent, delay, lag), parts in blocks.items():
+    for (source, target, exponent, delay, lag), members in blocks.items():
         weight = np.zeros((sizes[target], sizes[source]), np.int8)
-        for index, g in parts:
+        for index, g in members:
             entries = unroll(g.map).tocoo()
             row, column = where[index, g.target][1], where[index, g.source][1]
             # No two groups of a network join the same populations with the same lag, so blocks never overlap.

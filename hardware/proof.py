@@ -199,9 +199,8 @@ def _population(
     harmless = 0
     if not p.readout and p.reset == "zero":
         harmless = int((states.membrane.high >= STATE_LIMIT).sum())
-    proof = PopulationProof(
-        p.name, p.size, p.readout, states, faults, harmless, *(_bits(ratio) for ratio in excess.values())
-    )
+    current_bits, membrane_bits = (_bits(ratio) for ratio in excess.values())
+    proof = PopulationProof(p.name, p.size, p.readout, states, faults, harmless, current_bits, membrane_bits)
     if bounds is None:
         return proof
     seen = bounds.populations[p.name]

@@ -1,4 +1,7 @@
-"""Thousands of random networks on every backend: not one spike or state differs, and a difference would be seen."""
+"""Random networks on every backend: not one spike or state differs, and a difference would be seen.
+
+The slow tests run thousands; ``make test-exhaustive`` runs ten times as many.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,26 @@ def check(tally: reliability.Tally, networks: int) -> None:
     assert 0.02 < tally.spikes / tally.neuron_steps < 0.9
 
 
+def test_networks_on_the_emulator() -> None:
+    check(reliability.check_emulator(1, 150), 150)
+
+
+@pytest.mark.lava
+@needs_lava
+def test_networks_on_lava() -> None:
+    found = reliability.run(1, 0, 50)
+    check(found["joined"], 5)
+    check(found["folded"], 45)
+
+
+@pytest.mark.slow
 def test_2000_networks_on_the_emulator() -> None:
     tally = reliability.check_emulator(0, 2000)
     check(tally, 2000)
     assert min(tally.features.values()) >= 100, tally.features
 
 
+@pytest.mark.slow
 @pytest.mark.lava
 @needs_lava
 def test_200_networks_on_lava() -> None:
