@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train report verify doctor benchmark test test-slow test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train report verify doctor benchmark test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ test: $(VENV)/.test  ## The test suite
 
 test-slow: $(VENV)/.test  ## The long tests
 	$(BIN)/python -m pytest -n 2 -m slow
+
+test-reliability: $(VENV)/.runtime  ## 2,000 random networks on the emulator and 200 on Lava; writes docs/reliability.md
+	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 2000 --lava 200 --out docs/reliability.md
 
 test-exhaustive: $(VENV)/.runtime  ## 20,000 random networks on the emulator and 2,000 on Lava
 	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 20000 --lava 2000
