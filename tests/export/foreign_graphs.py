@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from math import prod
 from pathlib import Path
 from random import Random
@@ -38,7 +39,7 @@ def chain(*nodes: tuple[str, Node], more: list[tuple[str, str]] | None = None, *
     graph: Node = {
         "type": "NIRGraph",
         "nodes": dict(nodes),
-        "edges": [*zip(names, names[1:], strict=False), *(more or [])],
+        "edges": [*itertools.pairwise(names), *(more or [])],
     }
     return {**graph, "metadata": metadata} if metadata else graph
 

@@ -29,7 +29,11 @@ def test_groups_that_wait_alike_share_their_relays() -> None:
     groups = [waiting(3, 70), waiting(4, 70), waiting(2, 140)]
     relays, laid = lay_out(groups, [SpikeSource("in", (5,))], [], DelayCosts(longest=62))
     assert [p.start for p in relays] == [63, 126]
-    assert [(g.source, g.delay) for g in laid[:3]] == [("in_relay63", 7), ("in_relay63", 7), ("in_relay126", 14)]
+    assert [(g.source, g.delay) for g in laid[:3]] == [
+        ("in_relay63", 7),
+        ("in_relay63", 7),
+        ("in_relay126", 14),
+    ]
 
 
 def test_graded_spikes_do_not_pass_relays() -> None:
