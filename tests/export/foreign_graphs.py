@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from math import prod
 from pathlib import Path
 from random import Random
@@ -38,7 +39,7 @@ def chain(*nodes: tuple[str, Node], more: list[tuple[str, str]] | None = None, *
     graph: Node = {
         "type": "NIRGraph",
         "nodes": dict(nodes),
-        "edges": [*zip(names, names[1:], strict=False), *(more or [])],
+        "edges": [*itertools.pairwise(names), *(more or [])],
     }
     return {**graph, "metadata": metadata} if metadata else graph
 
@@ -74,7 +75,10 @@ class Maker:
 
     def graph(self) -> tuple[Node, tuple[int, ...]]:
         shape = self.one_of(
-            (self.random.randint(1, 6),), (2, self.random.randint(4, 9)), (2, 6, self.random.randint(5, 8))
+            (self.random.randint(1, 6),),
+            (2, self.random.randint(4, 9)),
+            (2, 6, self.random.randint(5, 8)),
+            (1, 5, self.random.randint(3, 6)),
         )
         at = self.add("Input", [], shape=np.array(shape))
         points = [(at, shape)]
