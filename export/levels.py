@@ -342,7 +342,8 @@ def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             yield Finding("error", name, "integer weights", detail, "quantise the graph")
         else:
             top = (1 << (min(graph.settings.weight_bits or 8, formats.WEIGHT_BITS) - 1)) - 1
-            yield from outside("weight", -top, top, node.map.weight)
+            if node.map.weight.size:  # an irregular map may pass nothing
+                yield from outside("weight", -top, top, node.map.weight)
         if node.exponent is None:
             yield Finding("error", name, "integer weights", "has no weight exponent", "quantise the graph")
         else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import nir_extension
 from .errors import ExportError
+from .foreign.links import check
 from .graph import LI, LIF, Graph, HostStep, Input, IntegerNeuron, Node, Output, Settings, Synapses
 from .levels import require
 from .linear import Conv2d, Dense, LinearMap, with_weight
@@ -33,7 +34,10 @@ def read_graph(path: Path) -> Graph:
     """
     nir_extension.register()
     try:
+        check(path)
         file = nir.read(str(path))
+    except ExportError as error:
+        raise ExportError(f"{path}: {error}") from None
     except FileNotFoundError:
         raise ExportError(f"{path}: no such file; `spikewright export` writes one") from None
     except OSError as error:

@@ -152,7 +152,7 @@ def export_nir(
     samples = read_samples(Path(data)) if isinstance(data, str | Path) else data
     chosen = load_chip(chip) if chip is not None else None
     choices = Choices(dt, reset, timesteps, coding, peak, integrate)
-    own = _is_own(path)
+    own = is_own(path)
     notes: list[str] = []
     if own:
         graph = _own(path, choices)
@@ -228,7 +228,7 @@ def read_samples(path: Path) -> NDArray[np.float32]:
     return loaded.astype(np.float32)
 
 
-def _is_own(path: Path) -> bool:
+def is_own(path: Path) -> bool:
     """Whether a file carries the metadata that Spikewright writes."""
     try:
         with h5py.File(path, "r") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -17,6 +18,7 @@ MAX_VALUES = 1 << 28
 MAX_RATIO = 1100
 #: Bytes below which nobody counts.
 SMALL = 1 << 16
+MAX_ITEMS, MAX_DEPTH = 1 << 18, 64
 
 
 def members(name: str, group: h5py.Group) -> Iterator[tuple[str, Any]]:
@@ -54,6 +56,12 @@ def values(name: str, key: str, item: Any) -> Any:
     """
     if not isinstance(item, h5py.Dataset):
         raise ExportError(f"{name}: field {key!r} is no array; export it again")
+    bounded(name, key, item)
+    return item[()]
+
+
+def bounded(name: str, key: str, item: h5py.Dataset) -> None:
+    """Refuse a dataset that lies in another file, or claims more than the file can hold."""
     if item.external or item.is_virtual:
         raise ExportError(f"{name}: field {key!r} lies in another file; write it into this one")
     count = 0 if item.shape is None else int(np.prod(item.shape, dtype=object))
@@ -63,7 +71,33 @@ def values(name: str, key: str, item: Any) -> Any:
             f"{name}: field {key!r} claims shape {item.shape}, more than any chip holds or the file stores "
             f"({stored} bytes)"
         )
-    return item[()]
+
+
+def check(path: Path) -> None:
+    """Refuse a file whose links lead elsewhere or in circles, or that claims more than it stores.
+
+    Raises
+    ------
+    ExportError
+        Names the place in the file.
+    OSError
+        It is no HDF5 file.
+    """
+    left = MAX_ITEMS
+
+    def visit(name: str, group: h5py.Group, depth: int) -> None:
+        nonlocal left
+        for key, item in members(name, group):
+            left -= 1
+            if left < 0 or depth > MAX_DEPTH:
+                raise ExportError(f"{name}: holds groups in groups without end; export it again")
+            if isinstance(item, h5py.Group):
+                visit(f"{name}/{key}", item, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                bounded(name, key, item)
+
+    with h5py.File(path, "r") as file:
+        visit("", file, 0)
 
 
 def text(value: Any) -> str | None:

@@ -112,6 +112,9 @@ def _graph(name: str, group: h5py.Group, depth: int, left: list[int]) -> RawGrap
         raise ExportError(
             f"{name}: is a {_kind(name, group)}, not a NIRGraph; write the whole network as one graph"
         )
+    unknown = set(group) - FIELDS["NIRGraph"][0] - IGNORED
+    if unknown:
+        raise ExportError(f"{name}: a NIRGraph has no field {sorted(unknown)[0]!r}; lower it to NIR 1.0")
     listed = member(name, group, "nodes")
     if not isinstance(listed, h5py.Group) or not len(listed):
         raise ExportError(f"{name}: field 'nodes' is missing or empty; export it again")

@@ -189,7 +189,4 @@ def _whole(name: str, value: object) -> Shape:
     array = np.asarray(value).reshape(-1)
     if not array.size or (array < 1).any() or (array > MAX_SIZE).any() or (array != np.floor(array)).any():
         raise ExportError(f"{name}: field 'shape' is {array.tolist()[:6]}; state whole sides")
-    shape = tuple(int(n) for n in array)
-    while len(shape) > 1 and shape[0] == 1:
-        shape = shape[1:]
-    return shape
+    return tuple(int(n) for n in array)

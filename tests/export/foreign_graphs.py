@@ -75,7 +75,10 @@ class Maker:
 
     def graph(self) -> tuple[Node, tuple[int, ...]]:
         shape = self.one_of(
-            (self.random.randint(1, 6),), (2, self.random.randint(4, 9)), (2, 6, self.random.randint(5, 8))
+            (self.random.randint(1, 6),),
+            (2, self.random.randint(4, 9)),
+            (2, 6, self.random.randint(5, 8)),
+            (1, 5, self.random.randint(3, 6)),
         )
         at = self.add("Input", [], shape=np.array(shape))
         points = [(at, shape)]
