@@ -106,14 +106,14 @@ def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
     choices = stated.with_metadata(raw.metadata)
     choices.check()
     sources: dict[str, list[str]] = {n: [a for a, b in raw.edges if b == n] for n in raw.nodes}
-    for node in raw.nodes:
-        if raw.nodes[node].kind != "Input" and not sources[node]:
-            raise ExportError(f"{node}: nothing feeds it; connect it, or give the graph an Input there")
+    for key, node in raw.nodes.items():
+        if node.kind != "Input" and not sources[key]:
+            raise ExportError(f"{key}: nothing feeds it; connect it, or give the graph an Input there")
     late = back_edges(raw)
     ahead = {n: [a for a in before if (a, n) not in late] for n, before in sources.items()}
-    for node, before in ahead.items():
-        if raw.nodes[node].kind != "Input" and not before:
-            raise ExportError(f"{node}: only its own loop feeds it; connect it to the input")
+    for key, node in raw.nodes.items():
+        if node.kind != "Input" and not ahead[key]:
+            raise ExportError(f"{key}: only its own loop feeds it; connect it to the input")
     shapes = output_shapes(raw, ahead)
     taken = set(raw.nodes)
     nodes: dict[str, Node] = {}
@@ -131,9 +131,9 @@ def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
                     f"{key}: is fed {shapes[source]} by {source} and {given} by others; sums need equal shapes"
                 )
             if (source, key) in late:
-                before = part(f"after_{source}")
-                nodes[before] = Select(shapes[source], np.arange(prod(shapes[source])), lag=1)
-                edges += [(source, before), (before, first)]
+                held = part(f"after_{source}")
+                nodes[held] = Select(shapes[source], np.arange(prod(shapes[source])), lag=1)
+                edges += [(source, held), (held, first)]
             else:
                 edges.append((source, first))
     timesteps = DEFAULT_STEPS if choices.timesteps is None else choices.timesteps

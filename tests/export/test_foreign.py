@@ -115,7 +115,7 @@ def test_grouped_and_oblong_convolutions_that_nir_cannot_read(tmp_path: Path) ->
     }
     graph = chain(enter(2, 5, 6), ("conv", conv), ("cells", cells), leave(4, 5, 2))
     path = write(tmp_path / "a.nir", graph)
-    with pytest.raises(ValueError, match=".+"):
+    with pytest.raises(ValueError, match=r".+"):
         nir.read(str(path))
     agrees(path, (RNG.random((3, 15, 2, 5, 6)) < 0.4).astype(np.float32))
 
