@@ -22,9 +22,12 @@ from .benchmarks.equivalence.verify import (
 )
 from .benchmarks.report.schema import Equivalence
 from .errors import BuildError
+from .export.float_run import run_float
 from .export.trace import trace
 from .hardware import host
 from .hardware.emulator import Emulator
+from .hardware.overflow import findings, prove
+from .hardware.silence import silent
 from .lowering import Lowered
 from .progress import Steps
 from .workspace import Workspace, write_text
@@ -118,7 +121,13 @@ def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bo
     with steps("Integer program against the float network, layer by layer"):
         some = images[:64]
         inputs, _ = host.encode(program, some)
-        rows = agreement(lowered.float_graph, program, some, Emulator(program).run(inputs, detail="spikes"))
+        floats = run_float(lowered.float_graph, some)
+        integers = Emulator(program).run(inputs, detail="spikes")
+        rows = agreement(floats, program, integers)
+    counts = {name: spikes.sum(1) for name, spikes in floats.spikes.items()}
+    for finding in (*silent(program, counts, integers.counts), *findings(prove(program))):
+        if finding.severity != "note":
+            steps.note(f"{finding.severity}: {finding}")
     some = images[:LOWERING_IMAGES]
     with steps(f"The same {len(some)} images after each lowering step"):
         stages = _after_each_step(workspace, lowered, some)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ...export.float_run import FloatRun, run_float
+from ...export.float_run import FloatRun
 from ...export.graph import Graph
 from ...export.record import run_module
 from ...hardware import lava, reference
@@ -82,11 +82,8 @@ def _backend_check(program: Program, ours: Recording, theirs: Recording) -> Back
     )
 
 
-def agreement(
-    graph: Graph, program: Program, samples: NDArray[np.float32], recording: Recording
-) -> list[LayerAgreement]:
+def agreement(run: FloatRun, program: Program, recording: Recording) -> list[LayerAgreement]:
     """Spikes of the integer program against those of the float graph, layer by layer."""
-    run: FloatRun = run_float(graph, samples)
     return [
         LayerAgreement(
             name=p.name,
