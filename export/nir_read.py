@@ -73,6 +73,12 @@ def _consistent(file: nir.NIRGraph, graph: Graph) -> None:
     # Whatever was written with an extension node stays one; the rest was small enough for a matrix.
     extended = {name for name, node in file.nodes.items() if isinstance(node, nir_extension.ConvolutionMap)}
     expected = build(graph, extended=extended)
+    other = set(expected.edges) ^ set(file.edges) or {
+        (name, "") for name in file.nodes.keys() - expected.nodes
+    }
+    if other:
+        a, b = min(other)
+        raise ExportError(f"{a}: its edge to {b!r} contradicts the nodes' metadata; export the network again")
     for name, wanted in expected.nodes.items():
         given = file.nodes.get(name)
         if type(given) is not type(wanted):

@@ -14,7 +14,19 @@ from scipy import sparse
 
 from ..compose import unit_map
 from ..errors import ExportError
-from ..graph import Floats, Graph, Identity, Input, Node, Output, Reshape, Select, Settings, Synapses
+from ..graph import (
+    FloatArray,
+    Floats,
+    Graph,
+    Identity,
+    Input,
+    Node,
+    Output,
+    Reshape,
+    Select,
+    Settings,
+    Synapses,
+)
 from ..linear import Conv2d, Dense, Shape, Sparse, with_weight
 from ..passes import to_float
 from .choices import Choices
@@ -209,11 +221,7 @@ def _simple(key: str, node: RawNode, source: Shape, target: Shape, choices: Choi
 def _matrix(key: str, fields: dict[str, Any], source: Shape) -> Synapses:
     weight = fields["weight"].astype(np.float32)
     outputs, inputs = weight.shape
-    bias = None if fields.get("bias") is None else np.asarray(fields["bias"], np.float32).reshape(-1)
-    if bias is not None and bias.size not in (1, outputs):
-        raise ExportError(f"{key}: field 'bias' has {bias.size} values for {outputs} outputs")
-    if bias is not None:
-        bias = np.broadcast_to(bias, (outputs,)).copy()
+    bias = None if fields.get("bias") is None else _bias(key, fields["bias"], outputs)
     if prod(source) == inputs:
         return Synapses(Dense(weight, source, (outputs,)), bias)
     # Over the last axis only: the same matrix for each row.
@@ -221,6 +229,12 @@ def _matrix(key: str, fields: dict[str, Any], source: Shape) -> Synapses:
     blocks = sparse.csr_matrix(sparse.kron(sparse.eye(rows), sparse.csr_matrix(weight)), dtype=np.float32)
     map_ = Sparse.of(blocks, source, (*source[:-1], outputs))
     return Synapses(map_, None if bias is None else np.tile(bias, rows))
+
+
+def _bias(key: str, value: Any, outputs: int) -> FloatArray:
+    if value.ndim > 1 or value.size not in (1, outputs):
+        raise ExportError(f"{key}: field 'bias' has shape {value.shape} for {outputs} outputs")
+    return np.broadcast_to(value.astype(np.float32), (outputs,)).copy()
 
 
 def _convolution(key: str, node: RawNode, source: Shape) -> Synapses:
@@ -236,10 +250,7 @@ def _convolution(key: str, node: RawNode, source: Shape) -> Synapses:
         map_ = Conv2d(weight, shape, stride, pads, dilation, groups)
     except ValueError as error:
         raise ExportError(f"{key}: {error}") from None
-    bias = np.asarray(values["bias"], np.float32).reshape(-1)
-    if bias.size not in (1, map_.channels):
-        raise ExportError(f"{key}: field 'bias' has {bias.size} values for {map_.channels} channels")
-    bias = np.broadcast_to(bias, (map_.channels,)).copy()
+    bias = _bias(key, values["bias"], map_.channels)
     return Synapses(map_, bias if bias.any() else None)
 
 

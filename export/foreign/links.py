@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExportError
+from .heaps import check_heaps
 
 #: Numbers that a field may hold: nothing on such a chip is larger, and a damaged file may claim terabytes.
 MAX_VALUES = 1 << 28
@@ -96,6 +97,7 @@ def check(path: Path) -> None:
             elif isinstance(item, h5py.Dataset):
                 bounded(name, key, item)
 
+    check_heaps(path)
     with h5py.File(path, "r") as file:
         visit("", file, 0)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import ExportError
 from .choices import Choices
+from .heaps import check_heaps
 from .links import member, members, numbers_of, text, values
 
 CHOICES = {f.name for f in fields(Choices)}
@@ -81,6 +82,7 @@ def read_raw(path: Path) -> RawGraph:
     if not path.is_file():
         raise ExportError(f"{path}: no such file")
     try:
+        check_heaps(path)
         with h5py.File(path, "r") as file:
             root = member("the file", file, "node")
             if not isinstance(root, h5py.Group):

@@ -40,6 +40,8 @@ def load(path: Path) -> Node:
     def convert(item: Any) -> Any:
         if isinstance(item, h5py.Group):
             return {key: convert(value) for key, value in item.items() if key != "metadata"}
+        if item is None:  # a link to nothing
+            return None
         value = item[()]
         return value.decode() if isinstance(value, bytes) else value
 
@@ -241,7 +243,7 @@ def _linear(node: Node, x: np.ndarray) -> np.ndarray:
         scale = np.asarray(node["scale"], float)
         return x * (scale.reshape(x.shape) if scale.size == x.size else scale)
     if kind == "Flatten":
-        first, last = int(node.get("start_dim", 1)), int(node.get("end_dim", -1))
+        first, last = (int(np.ravel(node.get(k, d))[0]) for k, d in (("start_dim", 1), ("end_dim", -1)))
         first, last = first % x.ndim, last % x.ndim
         return x.reshape(*x.shape[:first], -1, *x.shape[last + 1 :])
     if kind in ("Affine", "Linear"):

@@ -45,7 +45,7 @@ from tests.export import nir_interpreter
 from tests.export.foreign_graphs import DT, Maker, write
 
 BASES, STEPS, SECONDS, MEMORY = 24, 6, 30, 6 << 30
-BATCH = 2000
+BATCH, LARGEST = 2000, 8
 NEAR = 1e-3
 RESETS = ("zero", "subtract")
 
@@ -55,13 +55,16 @@ def base(folder: Path, index: int) -> Path:
     path = folder / f"{index}.nir"
     if path.exists():
         return path
-    maker = Maker(Random(f"base {index}"), RESETS[index // 4 % 2])
-    foreign = write(path, maker.graph()[0])
+    random, nodes = Random(f"base {index}"), {}
+    while not 5 <= len(nodes) <= LARGEST:
+        graph = Maker(random, RESETS[index // 4 % 2]).graph()[0]
+        nodes = graph["nodes"]
+    foreign = write(path, graph)
     if index % 4 > 1:
-        graph = read_foreign(foreign, Choices(DT, RESETS[index // 4 % 2], STEPS, integrate="impulse"))  # type: ignore[arg-type]
+        read = read_foreign(foreign, Choices(DT, RESETS[index // 4 % 2], STEPS, integrate="impulse"))  # type: ignore[arg-type]
         if index % 4 == 3:
-            graph = quantise(graph, Calibration({}, {}))
-        write_nir(graph, path)
+            read = quantise(read, Calibration({}, {}))
+        write_nir(read, path)
     return path
 
 
@@ -265,6 +268,9 @@ def judge(path: Path, reset: str, seed: int) -> tuple[str, str]:
     missing = known - set(wanted.order)
     if missing or not known:
         return "accepted, changed", f"populations {missing}"
+    sizes = {n: s.shape[-1] for n, s in mine.spikes.items() if s.shape[-1] != wanted.spikes[n].shape[-1]}
+    if sizes:
+        return "accepted, changed", f"sizes {sizes}"
     for t in range(STEPS):
         for name in wanted.order:
             if name in mine.spikes:
