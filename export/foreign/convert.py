@@ -118,14 +118,14 @@ def convert(raw: RawGraph, name: str, stated: Choices) -> Graph:
     choices = stated.with_metadata(raw.metadata)
     choices.check()
     sources: dict[str, list[str]] = {n: [a for a, b in raw.edges if b == n] for n in raw.nodes}
-    for node in raw.nodes:
-        if raw.nodes[node].kind != "Input" and not sources[node]:
-            raise ExportError(f"{node}: nothing feeds it; connect it, or give the graph an Input there")
+    for key, node in raw.nodes.items():
+        if node.kind != "Input" and not sources[key]:
+            raise ExportError(f"{key}: nothing feeds it; connect it, or give the graph an Input there")
     late = back_edges(raw)
     ahead = {n: [a for a in before if (a, n) not in late] for n, before in sources.items()}
-    for node, before in ahead.items():
-        if raw.nodes[node].kind != "Input" and not before:
-            raise ExportError(f"{node}: only its own loop feeds it; connect it to the input")
+    for key, feeds in ahead.items():
+        if raw.nodes[key].kind != "Input" and not feeds:
+            raise ExportError(f"{key}: only its own loop feeds it; connect it to the input")
     shapes = output_shapes(raw, ahead)
     taken = set(raw.nodes)
     nodes: dict[str, Node] = {}

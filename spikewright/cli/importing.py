@@ -101,7 +101,9 @@ def export_file(
 
     if wide and "auto" in wide and len(wide) > 1:
         raise typer.BadParameter("auto chooses by itself; name layers, or auto alone", param_hint="--wide")
-    plain = {name: value.value if isinstance(value, StrEnum) else value for name, value in choices.items()}
+    plain: dict[str, Any] = {
+        name: value.value if isinstance(value, StrEnum) else value for name, value in choices.items()
+    }
     progress = steps_to_stderr()
     with progress("Read, quantise, compile"):
         made = export_nir(
