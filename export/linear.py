@@ -269,6 +269,10 @@ class Sparse:
     def __post_init__(self) -> None:
         outputs, inputs = prod(self.output_shape), prod(self.input_shape)
         pointer, entries = self.row_pointer, self.weight.size
+        if (
+            pointer.dtype.kind not in "iu" or self.columns.dtype.kind not in "iu"
+        ):  # scipy would cast, and read astray
+            raise ValueError(f"sparse weights: columns and rows are {self.columns.dtype} and {pointer.dtype}")
         bad = pointer.shape != (outputs + 1,) or self.weight.ndim != 1 or self.columns.shape != (entries,)
         if bad or pointer[0] != 0 or pointer[-1] != entries or (np.diff(pointer) < 0).any():
             raise ValueError(f"sparse weights: {entries} entries do not fill {outputs} rows")

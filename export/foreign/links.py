@@ -96,6 +96,8 @@ def check(path: Path) -> None:
                 visit(f"{name}/{key}", item, depth + 1)
             elif isinstance(item, h5py.Dataset):
                 bounded(name, key, item)
+                if item.dtype.kind not in "fiubSO":
+                    raise ExportError(f"{name}: {key!r} holds {item.dtype}, neither numbers nor text")
 
     check_heaps(path)
     with h5py.File(path, "r") as file:

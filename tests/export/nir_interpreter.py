@@ -153,7 +153,7 @@ def _pass(
 def _silent(node: Node, x: np.ndarray | None) -> np.ndarray:
     """What a node gives while nothing fires."""
     if node["type"] == "Input":
-        return np.zeros(tuple(int(n) for n in np.atleast_1d(node["shape"])))
+        return np.zeros(tuple(int(n) for n in np.ravel(node["shape"])))
     assert x is not None
     if node["type"] in NEURONS:
         return np.zeros(x.shape)
@@ -202,7 +202,9 @@ class Cell:
             setattr(
                 self,
                 key,
-                value.reshape(shape) if value.size == np.prod(shape) else np.broadcast_to(value, shape),
+                value.reshape(shape)
+                if value.size == np.prod(shape)
+                else np.broadcast_to(value.reshape(-1) if value.size == 1 else value, shape),
             )
         self.v = np.array(self.v_leak)
         self.i = np.zeros(shape)

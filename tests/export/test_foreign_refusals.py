@@ -10,8 +10,15 @@ import h5py
 import numpy as np
 import pytest
 
+from spikewright.export.errors import ExportError
+from spikewright.export.foreign.convert import read_foreign
+from spikewright.export.nir_read import read_graph
+from spikewright.export.nir_write import write_nir
+
 from .foreign_graphs import DT, chain, enter, leave, write
 from .test_foreign import AFFINE, BACK, CHOICES, DELAY, LEAVE, SPIKES, WEIGHT, agrees, lif, refused, simple
+
+UNEVEN = ("wait", {"type": "Delay", "delay": DT * np.array([0.0, 1.0, 1.0])})
 
 
 @pytest.mark.parametrize(
@@ -100,3 +107,22 @@ def test_a_string_heap_without_end_is_refused(tmp_path: Path) -> None:
     content[at : at + 16] = bytes(16)
     path.write_bytes(content)
     refused(path, CHOICES, "strings at byte", "export it again")
+
+
+def test_an_own_file_with_columns_that_are_no_integers_is_refused(tmp_path: Path) -> None:
+    """Cast, they would lead out of the matrix."""
+    write_nir(
+        read_foreign(write(tmp_path / "a.nir", chain(enter(3), UNEVEN, lif(), LEAVE)), CHOICES),
+        tmp_path / "own.nir",
+    )
+    for key, value in (("columns", 1e30), ("row_pointer", np.nan), ("columns", 1j)):
+        shutil.copy(tmp_path / "own.nir", tmp_path / "c.nir")
+        with h5py.File(tmp_path / "c.nir", "r+") as file:
+            found = [n["metadata"] for n in file["node/nodes"].values() if key in n.get("metadata", ())]
+            assert found
+            array = found[0][key][()].astype(type(value))
+            array[-1] = value
+            del found[0][key]
+            found[0][key] = array
+        with pytest.raises(ExportError, match=r"c\.nir: "):
+            read_graph(tmp_path / "c.nir")
