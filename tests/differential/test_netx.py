@@ -117,6 +117,7 @@ def _changed_files(folder: Path, seeds: range) -> list[tuple[Path, Graph, NDArra
     return cases
 
 
+@pytest.mark.slow
 def test_what_we_take_of_damaged_files_is_what_netx_takes(tmp_path: Path) -> None:
     cases = _changed_files(tmp_path, range(2000, 2020))
     assert len(cases) >= 5
