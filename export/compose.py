@@ -254,7 +254,8 @@ def as_map(linear: Linear) -> LinearMap:
 
 def unit_map(shape: Shape) -> Conv2d:
     """One synapse of weight 1 from each neuron to its counterpart."""
-    return Conv2d(np.ones((shape[0], 1, 1, 1), np.float32), (shape[0], 1, prod(shape[1:])), groups=shape[0])
+    picture = shape if len(shape) == 3 else (shape[0], 1, prod(shape[1:]))
+    return Conv2d(np.ones((shape[0], 1, 1, 1), np.float32), picture, groups=shape[0])
 
 
 def matrix(map_: Linear) -> sparse.csr_matrix:

@@ -136,7 +136,7 @@ class Emulator:
 
     def _tile(self, inputs: Inputs, detail: Detail, keep: Collection[str] | None) -> Recording:
         spikes: dict[str, NDArray[np.uint8]] = dict(inputs.spikes)
-        out = Recording("emulator", {n: s.sum(1, dtype=np.int64) for n, s in spikes.items()}, {})
+        out = Recording("emulator", {n: np.count_nonzero(s, 1) for n, s in spikes.items()}, {})
         pending = {p.name: len(self.program.outputs_of(p.name)) for stage in self.order for p in stage}
         pending |= {name: len(self.program.outputs_of(name)) for name in spikes}
 

@@ -131,7 +131,7 @@ def windowed(
     windows_v = {name: cut(name, record) for name, record in membranes.items()}
     return Recording(
         backend=backend,
-        counts={name: raster.sum(1, dtype=np.int64) for name, raster in rasters.items()},
+        counts={name: np.count_nonzero(raster, 1) for name, raster in rasters.items()},
         readouts={
             p.name: windows_v[p.name][:, -1] for p in program.populations if p.readout and p.name in windows_v
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 
 from spikewright.hardware import reference
@@ -31,7 +32,7 @@ def test_counts_and_readouts_do_not_depend_on_detail_or_tiling(case: tuple[Progr
     assert not lean.spikes
     for name, count in full.counts.items():
         assert (count == lean.counts[name]).all()
-        assert (count == full.spikes[name].sum(1)).all()
+        assert (count == np.count_nonzero(full.spikes[name], 1)).all()
     for name, membrane in full.readouts.items():
         assert (membrane == lean.readouts[name]).all()
         assert (membrane == full.membranes[name][:, -1]).all()
