@@ -241,7 +241,9 @@ def test_integers_run_as_the_floats_they_stand_for(case: Case, bits: int, per_ch
     spikes, readouts = integer_run(integer, case[1])
     run = run_float(from_registers(integer), case[1])
     differing = sum(int((spikes[name] != raster).sum()) for name, raster in run.spikes.items())
-    assert differing <= 2 + 0.01 * sum(raster.size for raster in run.spikes.values())
+    # With one input for all steps a neuron at its threshold parts at every step.
+    ties = 2 * case[0].settings.timesteps
+    assert differing <= ties + 0.01 * sum(raster.size for raster in run.spikes.values())
     if differing == 0:
         for name, membrane in run.readouts.items():
             assert np.allclose(readouts[name], membrane, atol=0.01 * max(1.0, float(np.abs(membrane).max())))

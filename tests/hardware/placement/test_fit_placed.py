@@ -93,7 +93,7 @@ def test_more_chips_are_the_third() -> None:
 def test_other_chips_in_greater_number_come_last() -> None:
     conv = Conv2d(np.ones((64, 3, 3, 3), np.int8), (3, 160, 160), (1, 1), (1, 1))
     program = chain(conv)
-    late = replace(program, synapses=(replace(program.synapses[0], delay=5),))
+    late = replace(program, synapses=(replace(program.synapses[0], delay=5, lag=5),))
     found = fitting(late, chip_with("loihi1", delay_max=4).model_copy(update={"name": "mine"}))
     assert found.remedy is not None
     assert found.remedy.change.startswith("take ")
