@@ -36,9 +36,8 @@ def loops(program: Program, chip: Chip) -> list[Finding]:
     late = [g for g in program.synapses if g.lag > 0]
     if not late:
         return []
-    detail = (
-        f"spikes over {late[0].name} reach {late[0].lag} steps ahead, at the end of a sample into the next"
-    )
+    steps = "1 step" if late[0].lag == 1 else f"{late[0].lag} steps"
+    detail = f"spikes over {late[0].name} arrive {steps} late, at the end of a sample in the next one"
     return [
         Finding("note", late[0].target, "loop", detail, "the host clears states and spikes between samples")
     ]
