@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper, inliner, shape_inference
 from torch import nn
 
+from ..export.whole_file import whole_file
 from .onnx_macs import CHEAP, COUNTED, Shape
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
@@ -103,12 +103,8 @@ def export_onnx(module: nn.Module, sample_shape: tuple[int, ...], path: Path) ->
                 f"({reason[0] if reason else type(error).__name__}); its forward must be traceable"
             ) from error
     assert program is not None
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         onnx.save(program.model_proto, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def count_macs(path: Path) -> MacCount:

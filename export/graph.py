@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 from math import prod
 from typing import Any, Literal, TypeAlias
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .errors import ExportError
 from .formats import Ints
 from .linear import LinearMap, Shape
-from .order import strongly_connected
+from .order import stages
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Floats: TypeAlias = NDArray[np.float64]
@@ -337,27 +337,14 @@ class Graph:
         for a, b in self.edges:
             if a in sources and b in sources:  # the level check reports the others
                 sources[b].append(a)
-        groups = strongly_connected(sources)
-        member = {name: index for index, group in enumerate(groups) for name in group}
-        stages = TopologicalSorter(
-            {i: {member[s] for name in group for s in sources[name]} - {i} for i, group in enumerate(groups)}
-        )
-        ordered = []
-        for index in stages.static_order():
-            group = groups[index]
-            inside = {name: [s for s in sources[name] if member[s] == index] for name in group}
-            inside = {
-                name: [] if getattr(self.nodes[name], "lag", 0) else feeds for name, feeds in inside.items()
-            }
-            try:
-                ordered.append(list(TopologicalSorter(inside).static_order()))
-            except CycleError as error:
-                loop = " -> ".join(error.args[1])
-                raise ExportError(
-                    f"{self.name}: the graph has a loop in which nothing lags ({loop}); "
-                    "feed back the spikes of the step before"
-                ) from None
-        return ordered
+        late = {(s, n) for n, feeds in sources.items() if getattr(self.nodes[n], "lag", 0) for s in feeds}
+        try:
+            return stages(sources, late)
+        except CycleError as error:
+            loop = " -> ".join(error.args[1])
+            raise ExportError(
+                f"{self.name}: the graph has a loop in which nothing lags ({loop}); feed back the spikes of the step before"
+            ) from None
 
     def order(self) -> list[str]:
         """Names in order of data flow; see :meth:`loops`.

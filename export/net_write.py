@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from .net_layers import NetLayer, NetNetwork, channels_last
 from .net_lower import to_layers
 from .net_parse import parse
 from .net_read import to_graph
+from .whole_file import whole_file
 
 
 def write_net(graph: Graph, path: Path) -> Graph:
@@ -45,21 +45,20 @@ def write_net(graph: Graph, path: Path) -> Graph:
     network = to_layers(graph)
     entrance = graph.nodes[graph.select(Input)[0]]
     assert isinstance(entrance, Input)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:
-            _write(file, network)
-        back = parse(temporary, None, lambda _: None)
-        unequal = _differences(network, back)
-        if unequal:
-            raise ExportError(f"{path}: does not read back equal at {', '.join(unequal)}; please report this")
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            with h5py.File(temporary, "w") as file:
+                _write(file, network)
+            back = parse(temporary, None, lambda _: None)
+            unequal = _differences(network, back)
+            if unequal:
+                raise ExportError(
+                    f"{path}: does not read back equal at {', '.join(unequal)}; please report this"
+                )
     except OSError as error:
         raise ExportError(
             f"{path}: cannot be written ({error}); check the folder and its free space"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return to_graph(back, graph.settings.timesteps, entrance.peak)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nir
@@ -13,6 +12,7 @@ from .graph import Graph
 from .levels import Level, require
 from .nir_build import DENSE_LIMIT, build
 from .nir_read import read_graph
+from .whole_file import whole_file
 
 
 def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph:
@@ -36,21 +36,20 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
     level: Level = "float" if graph.settings.weight_bits is None else "integer"
     require(graph, level)
     nir_graph = build(graph, dense_limit)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        # Fast compression: a lowered convolution is mostly zeros, and higher levels gain nothing.
-        nir.write(str(temporary), nir_graph, compression="gzip", compression_opts=1)
-        back = read_graph(temporary)
-        unequal = differences(graph, back)
-        if unequal:
-            raise ExportError(f"{path}: does not read back equal at {', '.join(unequal)}; please report this")
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            # Fast compression: a lowered convolution is mostly zeros, and higher levels gain nothing.
+            nir.write(str(temporary), nir_graph, compression="gzip", compression_opts=1)
+            back = read_graph(temporary)
+            unequal = differences(graph, back)
+            if unequal:
+                raise ExportError(
+                    f"{path}: does not read back equal at {', '.join(unequal)}; please report this"
+                )
     except OSError as error:
         raise ExportError(
             f"{path}: cannot be written ({error}); check the folder and its free space"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return back
 
 

@@ -1,22 +1,47 @@
-"""Order of a graph that may have loops."""
+"""Order of data flow in a network that may have loops."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from graphlib import TopologicalSorter
 
 import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 
-def strongly_connected(sources: Mapping[str, Collection[str]]) -> list[list[str]]:
-    """Groups of nodes that reach each other, each in the order of ``sources``; a node without loop is a group of one.
+def stages(sources: Mapping[str, Collection[str]], late: Collection[tuple[str, str]]) -> list[list[str]]:
+    """Nodes so that each comes after what feeds it; those that a loop joins come together.
 
     Parameters
     ----------
     sources : dict of str to collection of str
         What feeds each node.
+    late : collection of (str, str)
+        Edges (from, to) that carry what an earlier step sent, and so do not order the nodes of a loop.
+
+    Raises
+    ------
+    CycleError
+        A loop in which no edge is late.
     """
+    groups = _strongly_connected(sources)
+    member = {name: index for index, group in enumerate(groups) for name in group}
+    between = TopologicalSorter(
+        {i: {member[s] for name in group for s in sources[name]} - {i} for i, group in enumerate(groups)}
+    )
+    ordered = []
+    for index in between.static_order():
+        inside = {
+            name: [s for s in sources[name] if member[s] == index and (s, name) not in late]
+            for name in groups[index]
+        }
+        ordered.append(list(TopologicalSorter(inside).static_order()))
+    return ordered
+
+
+def _strongly_connected(sources: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Groups of nodes that reach each other; a node without loop is a group of one."""
     names = list(sources)
     index = {name: i for i, name in enumerate(names)}
     pairs = [(index[s], index[name]) for name in names for s in sources[name]]

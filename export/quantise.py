@@ -7,7 +7,8 @@ units, so that
     q = round(S w / (128 * 2^e)),   threshold = S theta / 64,   bias = round(S b) = mantissa * 2^k.
 
 S is then lowered by less than one part in ``threshold`` so that the threshold is an integer *exactly*: the rounding of
-a threshold would shift every spike of the neuron, that of a weight only its own.
+a threshold would shift every spike of the neuron, that of a weight only its own. Where neurons of one scale have
+different thresholds that holds for the largest, and the others are rounded.
 
 Where eight bits are not enough, a population's weights are split over two synapse groups, ``q = 128 q_high + q_low``:
 the sum is exact, and weights have fifteen bits for twice the synapses.

@@ -14,6 +14,7 @@ from torch import fx, nn
 from .errors import ExportError
 from .graph import Graph, HostFunction, HostStep, Identity, Input, Node, Output, Product, Select, Settings
 from .linear import Shape
+from .passes.spikes import fires
 from .trace_functions import MOVES, MOVING_METHODS, MOVING_MODULES, POOLS, apply_node, moved, pool, scaled
 from .trace_layers import SUPPORTED, layer, reshape
 from .trace_neurons import neuron, recurrence
@@ -303,7 +304,12 @@ class GraphBuilder:
             raise ExportError(
                 f"{node.name}: multiplies shapes {self._shape(a)}, {self._shape(b)}; make them equal"
             )
-        if self.names[a] == self.names[b]:  # the square of a spike is the spike
+        if self.names[a] == self.names[b]:
+            if not fires(Graph(self.name, self.nodes, tuple(self.edges), self.settings), self.names[a]):
+                raise ExportError(
+                    f"{node.name}: squares {a.name}, which is no spike train; square spikes only"
+                )
+            # The square of a spike is the spike.
             self.names[node] = self.names[a]
             return
         self._add(node, self._free(node.name), Product(self._shape(node)), a, b)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from graphlib import TopologicalSorter
 from math import prod
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..export.formats import CURRENT_DECAY_OFFSET, DECAY_ONE, Ints, bias_value
 from ..export.linear import LinearMap, channel_sum
-from ..export.order import strongly_connected
+from ..export.order import stages
 from . import arithmetic as hw
 from .kernels import lif_advance, lif_window
 from .program import (
@@ -49,24 +48,11 @@ def order(program: Program) -> list[list[Population]]:
     Within a loop, each comes after what feeds it in the same local step.
     """
     populations = {p.name: p for p in program.populations}
-    sources = {name: {g.source for g in program.inputs_of(name)} & populations.keys() for name in populations}
-    loops = strongly_connected(sources)
-    member = {name: index for index, loop in enumerate(loops) for name in loop}
-    stages = TopologicalSorter(
-        {
-            index: {member[s] for name in loop for s in sources[name]} - {index}
-            for index, loop in enumerate(loops)
-        }
-    )
-    ordered = []
-    for index in stages.static_order():
-        inside = TopologicalSorter({name: set[str]() for name in loops[index]})
-        for name in loops[index]:
-            for group in program.inputs_of(name):
-                if group.source in loops[index] and not group.lag:
-                    inside.add(name, group.source)
-        ordered.append([populations[name] for name in inside.static_order()])
-    return ordered
+    groups = [g for g in program.synapses if g.source in populations]
+    sources = {name: {g.source for g in groups if g.target == name} for name in populations}
+    prompt = {(g.source, g.target) for g in groups if not g.lag}
+    late = {(g.source, g.target) for g in groups} - prompt
+    return [[populations[name] for name in stage] for stage in stages(sources, late)]
 
 
 class Emulator:

@@ -283,6 +283,11 @@ def registers(program: Program, chip: Chip) -> list[Finding]:
     mantissa = (1 << (chip.bias_mantissa_bits.value - 1)) - 1
     found = []
     for p in program.populations:
+        if (p.current_decay < 0).any():
+            detail = f"current decay {p.current_decay.min()} keeps the whole current, {chip.title} loses 1/4096 a step"
+            found.append(
+                Finding("error", p.name, "registers", detail, "give it a current decay of at least 1 / 4096")
+            )
         for label, value, limit, remedy in (
             ("current decay", _largest(p.current_decay), decay, f"use {decay}"),
             (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse
+from ..export.whole_file import whole_file
 from .program import Population, Program, ProgramError, SpikeSource, SynapseGroup, validate
 
 FORMAT = "spikewright-program"
@@ -47,13 +47,8 @@ def save_program(program: Program, path: Path) -> None:
         "synapses": [{**_plain(g, ("map",)), "map": map_header(g.map)} for g in program.synapses],
         "host": program.host,
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
 
 
 def load_program(path: Path) -> Program:

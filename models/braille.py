@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .augment import jittered
 from .current import Synaptic
-from .spike_losses import count_loss, mean_rate, rate_loss
+from .spike_losses import classification
 
 RATES = (0.01, 0.2)  # spikes a step that the rate penalty asks of each hidden neuron
 
@@ -129,15 +129,8 @@ class BrailleNet(nn.Module):
         if self.training:
             samples = jittered(samples, config.shift, config.spread, config.drop)
         spikes = self.sequence(samples)
-        counts = spikes["output"].sum(0)
-        entropy = count_loss(counts, labels, samples.shape[1])
-        regular = rate_loss([spikes["hidden"]], *RATES)
-        return {
-            "total": entropy + rate_penalty * regular,
-            "entropy": entropy,
-            "accuracy": (counts.argmax(1) == labels).float().mean(),
-            "rate": mean_rate([spikes["hidden"]]),
-        }
+        hidden = [spikes["hidden"]]
+        return classification(spikes["output"].sum(0), labels, hidden, samples.shape[1], rate_penalty, RATES)
 
     def parameter_groups(self, lr: float) -> list[dict[str, object]]:
         """All parameters at one learning rate."""

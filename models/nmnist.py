@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .augment import shifted, thinned
 from .neurons import Leaky
 from .pooling import SumPool2d
-from .spike_losses import count_loss, mean_rate, rate_loss
+from .spike_losses import classification
 
 
 @dataclass(frozen=True)
@@ -128,16 +128,8 @@ class NMNISTNet(nn.Module):
         if self.training:
             samples = thinned(shifted(samples, self.config.shift), self.config.drop)
         spikes = self.sequence(samples)
-        counts = spikes["if4"].sum(0)
-        entropy = count_loss(counts, labels, samples.shape[1])
         hidden = [spikes[name] for name in ("if1", "if2", "if3")]
-        regular = rate_loss(hidden, *RATES)
-        return {
-            "total": entropy + rate_penalty * regular,
-            "entropy": entropy,
-            "accuracy": (counts.argmax(1) == labels).float().mean(),
-            "rate": mean_rate(hidden),
-        }
+        return classification(spikes["if4"].sum(0), labels, hidden, samples.shape[1], rate_penalty, RATES)
 
     def parameter_groups(self, lr: float) -> list[dict[str, object]]:
         """All parameters at one learning rate."""

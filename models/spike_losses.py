@@ -24,6 +24,36 @@ def rate_loss(spikes: list[Tensor], low: float, high: float) -> Tensor:
     return ((rates - high).clamp_min(0).square() + (low - rates).clamp_min(0).square()).mean()
 
 
+def classification(
+    counts: Tensor,
+    labels: Tensor,
+    hidden: list[Tensor],
+    steps: int,
+    rate_penalty: float,
+    bounds: tuple[float, float],
+) -> dict[str, Tensor]:
+    """Losses of a batch; ``total`` is what is minimised.
+
+    Parameters
+    ----------
+    counts : Tensor
+        Output spikes, shape (N, classes).
+    labels : Tensor
+        Classes (N,).
+    hidden : list of Tensor
+        Spikes (T, N, ...) of the populations whose rates are held within ``bounds``.
+    steps : int
+        Time steps of a sample.
+    """
+    entropy = count_loss(counts, labels, steps)
+    return {
+        "total": entropy + rate_penalty * rate_loss(hidden, *bounds),
+        "entropy": entropy,
+        "accuracy": (counts.argmax(1) == labels).float().mean(),
+        "rate": mean_rate(hidden),
+    }
+
+
 def mean_rate(spikes: list[Tensor]) -> Tensor:
     """Spikes a neuron and step, over all neurons of tensors (T, N, ...)."""
     return torch.stack([s.sum() for s in spikes]).sum() / sum(s.numel() for s in spikes)

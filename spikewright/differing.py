@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from .benchmarks.equivalence.traces import Trace
 from .errors import BuildError
 from .export.graph import Graph, Input
 from .export.nir_read import read_graph
+from .export.whole_file import whole_file
 from .hardware.compile import compile_program
 from .hardware.program import Program
 from .hardware.program_io import load_program
@@ -241,9 +241,5 @@ def _draw(report: Report, a: Trace, b: Trace, path: Path) -> None:
     from .benchmarks.equivalence.diff_figure import diff_figure  # loads matplotlib
     from .benchmarks.report.figures import DPI
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         diff_figure(report, a, b).savefig(temporary, format=path.suffix[1:], dpi=DPI)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .benchmarks.report.names import printable, shorten
+from .export.whole_file import whole_file
 from .hardware.chip import Chip, chips, load_chip
 from .hardware.fit import FitResult, demands, fit, most_binding
 from .hardware.placement import Core, Placement, place
@@ -274,9 +274,5 @@ def draw(found: Fitting, path: Path) -> None:
         raise _unusable(f"{path}: there is no folder {path.parent}; make it first")
     from .benchmarks.report.placement_figure import utilisation
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         utilisation(found.placement).savefig(temporary, format="png", dpi=200, metadata={"Software": None})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

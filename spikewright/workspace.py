@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from .errors import BuildError, RecipeError
+from .export.whole_file import whole_file
 from .models.ann_vae import ANNVAE, Autoencoder
 from .models.checkpoint import load_weights
 from .models.data import DATASETS, load_images, prepare
@@ -30,12 +30,8 @@ NETWORKS: dict[Kind, Callable[[ESVAEConfig], nn.Module]] = {"snn": ESVAE, "ann":
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Workspace:

@@ -9,7 +9,6 @@ the source network). ``samples`` are what went in.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...export.whole_file import whole_file
 from .traces import DiffError, LayerTrace, RawStates, Trace
 
 FORMAT = "spikewright-recording"
@@ -61,13 +61,8 @@ def save_trace(trace: Trace, path: Path, extra: Mapping[str, NDArray[Any]] | Non
             for name, layer in trace.layers.items()
         ],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as stream:
-            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
 
 
 def _arrays(layer: LayerTrace) -> dict[str, NDArray[Any] | None]:

@@ -59,10 +59,10 @@ def _shape(name: str, node: RawNode, given: list[Shape]) -> Shape:
                 f"{name}: field 'weight' has shape {fields['weight'].shape}, wanted (outputs, inputs)"
             )
         outputs, inputs = fields["weight"].shape
+        if source and source[-1] == inputs:  # the last axis, as torch does; axes of one before it stay
+            return (*source[:-1], int(outputs))
         if prod(source) == inputs:
             return (int(outputs),)
-        if source and source[-1] == inputs:
-            return (*source[:-1], int(outputs))
         raise ExportError(f"{name}: takes {inputs} values, what feeds it gives {source}")
     if node.kind == "Flatten":
         return _flattened(name, node, source)

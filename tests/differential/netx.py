@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import os
 import sys
@@ -28,11 +28,9 @@ def available() -> tuple[bool, str]:
     possible, reason = lava.available()
     if not possible:
         return possible, reason
-    try:
-        found = importlib.util.find_spec("lava.lib.dl.netx") is not None
-    except ModuleNotFoundError:
-        found = False
-    return found, "" if found else f"lava-dl cannot be imported; install with: {INSTALL}"
+    # Looking for the module itself would import its parents, and Lava stays out of this process.
+    found = any(importlib.metadata.distributions(name="lava-dl"))
+    return found, "" if found else f"lava-dl is not installed; install with: {INSTALL}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,6 +126,11 @@ def _norm_behind(**changes: Node) -> Graph:
     return graph({**nodes, **changes}, ("in", "a"), ("a", "bn"), ("bn", "n"), ("n", "out"))
 
 
+def test_a_normalisation_of_another_size_is_refused() -> None:
+    with pytest.raises(ExportError, match="bn: normalises 2 channels, its input has 4"):
+        fold_batch_norm(_norm_behind(bn=normal((4,), 2)))
+
+
 @pytest.mark.parametrize(
     "apart",
     [

@@ -115,6 +115,16 @@ NETWORKS: dict[str, tuple[Callable[..., Any], dict[str, nn.Module]]] = {
     "chunks": (lambda m, x: (lambda p: m.b(m.g(p[0]) + m.h(p[1])))(m.a(m.f(x)).chunk(2, 3)), {"g": conv(3, 2, 3), "h": conv(3, 2, 3)}),
     "shuffled channels": (lambda m, x: m.b(m.g(m.shuffle(m.a(m.f(x))))), {"g": conv(3, 2, 3), "shuffle": nn.ChannelShuffle(3)}),
     "grouped transposed": (lambda m, x: m.b(m.g(m.a(m.f(x)))), {"g": nn.ConvTranspose2d(3, 6, 3, stride=2, groups=3)}),
+    "normalised, grouped and transposed": (
+        lambda m, x: m.b(m.n(m.g(m.a(m.f(x))))), {"g": nn.ConvTranspose2d(3, 6, 3, stride=2, groups=3), "n": nn.BatchNorm2d(6)}
+    ),
+    "normalised in groups": (
+        lambda m, x: m.b(m.n(m.g(m.a(m.f(x))).unflatten(1, (2, 2)).flatten(2, 3))), {"g": conv(3, 4, 3), "n": nn.BatchNorm2d(2)}
+    ),
+    "current and its dropout": (
+        lambda m, x: (lambda y: m.b(y + m.drop(y)))(m.g(m.a(m.f(x)))), {"g": conv(3, 2, 3), "drop": nn.Dropout()}
+    ),
+    "square of spikes": (lambda m, x: (lambda s: m.b(m.g(s * s)))(m.a(m.f(x))), {"g": conv(3, 2, 3)}),
     "norm of spikes": (lambda m, x: m.b(m.g(m.n(m.a(m.f(x))))), {"g": conv(3, 2, 3), "n": nn.BatchNorm2d(3)}),
     "two layers in a row": (lambda m, x: m.b(m.h(m.g(m.a(m.f(x))))), {"g": conv(3, 4, 3, padding=1), "h": conv(4, 2, (2, 3))}),
     "number times spikes": (lambda m, x: m.b(m.g(0.5 * m.a(m.f(x)) / 2)), {"g": conv(3, 2, 3)}),

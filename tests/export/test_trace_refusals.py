@@ -99,6 +99,11 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
     ("broadcast addition", lambda m, x: m.lif(m.fc(x) + m.one(x)), ("add:", "(5,), (1,)", "equal")),
     ("first sample", lambda m, x: m.lif(m.fc(x))[0], ("getitem:", "batch axis first")),
     ("a product of currents", lambda m, x: m.lif(m.fc(x) * m.skip(x)), ("mul:", "fc", "no spike train")),
+    (
+        "a squared current",
+        lambda m, x: (lambda y: m.lif(y * y))(m.fc(x)),
+        ("mul:", "squares fc", "no spike train"),
+    ),
     ("a quotient", lambda m, x: m.lif(m.fc(x) / m.skip(x)), ("truediv:", "divides")),
     ("the largest of currents", lambda m, x: m.lif(nn.functional.max_pool1d(m.fc(x), 5)), ("max_pool1d:",)),
     ("concatenated samples", lambda m, x: m.lif(m.fc(torch.cat([x, x], 0))), ("cat:", "batch axis")),
