@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..export import formats as hw
+from ..export.formats import Reset
 from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Shape
 from ..hardware.emulator import largest_sum
 from ..hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
@@ -226,9 +227,10 @@ class _Draft:
         if bias and self._maybe(0.4):
             mantissa = rng.integers(-hw.BIAS_MANTISSA_MAX, hw.BIAS_MANTISSA_MAX + 1, size)
             self.features.add("biases")
-        subtract = self.frame.subtract and self._maybe(0.4)
-        if subtract:
-            self.features.add("reset by subtraction")
+        reset: Reset = "zero"
+        if self.frame.subtract and self._maybe(0.4):
+            reset = _choice(rng, ["subtract", "subtract-delayed"])
+            self.features.add("delayed reset" if reset == "subtract-delayed" else "reset by subtraction")
         return Population(
             name=name,
             shape=shape,
@@ -240,7 +242,7 @@ class _Draft:
             scale=np.ones(size),
             start=start,
             readout=self._maybe(0.15),
-            reset="subtract" if subtract else "zero",
+            reset=reset,
         )
 
     def _weights(self, *shape: int) -> np.ndarray[Any, Any]:

@@ -232,14 +232,18 @@ class Cells:
     def step(self, arriving: Tensor) -> Tensor:
         """Advance by one step and return the spikes."""
         self.current = self.alpha * self.current + arriving if self.has_current else arriving
-        self.membrane = (1 - self.reset) * self.membrane * self.beta + self.current
+        kind = self.node.reset if isinstance(self.node, LIF) else "zero"
+        if kind == "zero":
+            self.membrane = (1 - self.reset) * self.membrane
+        self.membrane = self.membrane * self.beta + self.current
+        if kind == "subtract-delayed":
+            self.membrane = self.membrane - self.reset * self.threshold
         spikes = (self.membrane > self.threshold).to(arriving.dtype)
         if self.states:
             self.held.append(self.membrane)
         self.current_peak = torch.maximum(self.current_peak, self.current.abs().amax(0))
         self.membrane_peak = torch.maximum(self.membrane_peak, self.membrane.abs().amax(0))
-        if isinstance(self.node, LIF) and self.node.reset == "subtract":
+        if kind == "subtract":
             self.membrane = self.membrane - spikes * self.threshold
-        else:
-            self.reset = spikes
+        self.reset = spikes
         return spikes

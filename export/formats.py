@@ -6,12 +6,17 @@ what Lava 0.10.0's ``fixed_pt`` models compute.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints: TypeAlias = NDArray[np.int64]
+
+#: What a spike does to the membrane: to zero, less the threshold in its own step, or less the threshold in the next step,
+#: after the leak (snnTorch's ``reset_delay``). Reset to zero at the next step would be the same as at once.
+Reset: TypeAlias = Literal["zero", "subtract", "subtract-delayed"]
+RESETS: tuple[Reset, ...] = get_args(Reset)
 
 DECAY_BITS = 12
 DECAY_ONE = 1 << DECAY_BITS  # a decay register of d keeps (4096 - d) / 4096

@@ -16,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ExportError
-from .formats import Ints
+from .formats import Ints, Reset
 from .linear import LinearMap, Shape
 from .order import stages
 
 FloatArray: TypeAlias = NDArray[np.float32]
 Floats: TypeAlias = NDArray[np.float64]
-Reset: TypeAlias = Literal["zero", "subtract"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ class LIF:
     alpha : ndarray of float64
         What the synaptic current keeps; 0 for neurons without a current of their own.
     reset : str
-        What a spike does to the membrane: ``zero``, or ``subtract`` the threshold.
+        What a spike does to the membrane: one of :data:`~spikewright.export.formats.RESETS`.
     unit : ndarray of float64
         This graph's membrane units per unit of the network it came from, where the two differ; one, or one a neuron.
     """

@@ -204,8 +204,8 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
                 yield wrong(detail, "give one, or one a neuron")
         if not (neuron.unit > 0).all():
             yield wrong(f"unit is {neuron.unit.min()}", "a unit is a positive factor")
-    if isinstance(neuron, LIF) and neuron.reset not in ("zero", "subtract"):
-        yield wrong(f"reset is {neuron.reset!r}", "state 'zero' or 'subtract'")
+    if isinstance(neuron, LIF) and neuron.reset not in formats.RESETS:
+        yield wrong(f"reset is {neuron.reset!r}", f"state one of {', '.join(formats.RESETS)}")
     if isinstance(node, Input) and not (isinstance(node.peak, int) and 1 <= node.peak <= 255):
         yield wrong(f"peak is {node.peak!r}", "a spike carries 1..255")
     if isinstance(node, Synapses) and not (isinstance(node.lag, int) and node.lag >= 0):

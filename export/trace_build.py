@@ -16,7 +16,7 @@ from .graph import Graph, HostFunction, HostStep, Identity, Input, Node, Output,
 from .linear import Shape
 from .passes.spikes import fires
 from .trace_functions import MOVES, MOVING_METHODS, MOVING_MODULES, POOLS, apply_node, moved, pool, scaled
-from .trace_layers import SUPPORTED, layer, reshape
+from .trace_layers import SUPPORTED, layer, reshape, taps
 from .trace_neurons import neuron, recurrence
 
 SHAPE = (
@@ -190,8 +190,21 @@ class GraphBuilder:
             self._move(node, source, name)
         elif hasattr(module, "spikewright_host_step"):
             self._add(node, name, HostFunction(self._shape(node), str(module.spikewright_host_step)), source)
+        elif hasattr(module, "spikewright_time_axis"):
+            if not self._fires(source):
+                raise ExportError(
+                    f"{path}: looks back on {source.name}, which is no spike train; only spikes can be held back"
+                )
+            self._add(node, name, Identity(self._shape(node)))
+            for index, tap in enumerate(taps(path, module, self._shape(source))):
+                of = self._free(f"{name}_tap{index}")
+                self.nodes[of] = tap
+                self.edges += [(self.names[source], of), (of, self.names[node])]
         else:
             self._add(node, name, layer(path, module, self._shape(source), self._shape(node)), source)
+
+    def _fires(self, value: fx.Node) -> bool:
+        return fires(Graph(self.name, self.nodes, tuple(self.edges), self.settings), self.names[value])
 
     def _state(self, path: str, state: Any) -> None:
         """A membrane handed to a neuron: its own from the step before, or none."""
@@ -305,7 +318,7 @@ class GraphBuilder:
                 f"{node.name}: multiplies shapes {self._shape(a)}, {self._shape(b)}; make them equal"
             )
         if self.names[a] == self.names[b]:
-            if not fires(Graph(self.name, self.nodes, tuple(self.edges), self.settings), self.names[a]):
+            if not self._fires(a):
                 raise ExportError(
                     f"{node.name}: squares {a.name}, which is no spike train; square spikes only"
                 )

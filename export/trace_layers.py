@@ -106,6 +106,28 @@ def _conv3d(path: str, module: nn.Conv3d, source: Shape, target: Shape) -> Node:
     return Synapses(map_, _bias(module))
 
 
+def taps(path: str, module: Any, source: Shape) -> list[Synapses]:
+    """A convolution whose first kernel axis is the time step: a two-dimensional one a tap, each with its delay.
+
+    The bias is the newest tap's, which is there at every step.
+    """
+    if module.padding_mode != "zeros":
+        raise ExportError(f"{path}: padding_mode={module.padding_mode!r}; only zeros")
+    stride, padding, dilation = (
+        _pair(path, f, getattr(module, f)[1:]) for f in ("stride", "padding", "dilation")
+    )
+    weight = _array(module.weight)
+    count = weight.shape[2]
+    return [
+        Synapses(
+            Conv2d(weight[:, :, count - 1 - back].copy(), source, stride, padding, dilation, module.groups),
+            _bias(module) if not back else None,
+            lag=back * int(module.dilation[0]),
+        )
+        for back in range(count)
+    ]
+
+
 def _pool(kind: str) -> Callable[..., Node]:
     def build(path: str, module: Any, source: Shape, target: Shape) -> Node:
         return pool(path, kind, source, target, vars(module))

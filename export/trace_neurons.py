@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ExportError
+from .formats import Reset
 from .graph import LI, LIF, Floats, Synapses
 from .linear import Conv2d, Shape
 from .trace_layers import layer
@@ -45,11 +46,6 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
             f"{path}: {type(module).__name__} neurons are not supported{why}; supported: snn.Leaky, snn.Synaptic and "
             "snn.RLeaky as they are"
         )
-    if kind is not snn.Leaky and module.reset_delay:
-        raise ExportError(
-            f"{path}: {kind.__name__} with reset_delay=True discards what arrives as it resets, which no chip does; "
-            "train with reset_delay=False"
-        )
     beta = _decay(path, module, "beta", shape)
     alpha = _decay(path, module, "alpha", shape) if kind is snn.Synaptic else np.zeros(1)
     for field, neutral in (("graded_spikes_factor", 1.0), ("inhibition", False), ("state_quant", False)):
@@ -63,9 +59,19 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
                 f"{path}: its membrane is read out, reset_mechanism is {reset!r}; use reset_mechanism='none'"
             )
         return LI(shape, beta, alpha)
-    if reset != "zero":
+    if reset == "none":
         raise ExportError(
-            f"{path}: reset_mechanism is {reset!r}, the chip's is zero; train with reset_mechanism='zero'"
+            f"{path}: sends spikes and reset_mechanism is 'none'; train with 'zero', or with 'subtract'"
+        )
+    if reset == "zero" and kind is not snn.Leaky and module.reset_delay:
+        raise ExportError(
+            f"{path}: {kind.__name__} with reset_delay=True discards what arrives as it resets, which no chip does; "
+            "train with reset_delay=False"
+        )
+    if reset == "subtract" and not module.reset_delay:
+        raise ExportError(
+            f"{path}: snnTorch with reset_delay=False takes nothing off a membrane that stays above its threshold; train "
+            "with reset_delay=True, or reset to zero"
         )
     threshold = module.threshold.detach().cpu().numpy().astype(np.float32).reshape(-1)
     if threshold.size not in (1, prod(shape)):
@@ -81,7 +87,8 @@ def neuron(path: str, module: snn.SpikingNeuron, shape: Shape, reads_membrane: b
         raise ExportError(
             f"{path}: spike_grad fires {fired.tolist()} below, at and above threshold; it must fire 0, 0, 1"
         )
-    return LIF(shape, beta, threshold, alpha=alpha)
+    kept: Reset = "zero" if reset == "zero" else "subtract-delayed"
+    return LIF(shape, beta, threshold, alpha=alpha, reset=kept)
 
 
 def recurrence(path: str, module: snn.SpikingNeuron, shape: Shape) -> Synapses | None:

@@ -76,17 +76,22 @@ def lif_step(
     bias : ndarray
         In membrane units.
     reset : str
-        ``zero``, or ``subtract`` the aligned threshold: what a spike does to the membrane.
+        What a spike does to the membrane: one of :data:`~spikewright.export.formats.RESETS`.
 
     Returns
     -------
     current, membrane, spikes : ndarray
-        State after the step (membrane reset where a neuron fired) and who fired.
+        State after the step (membrane reset where a neuron fired, unless that is delayed) and who fired.
     """
     current = wrap_current(
         decay(current, current_decay + CURRENT_DECAY_OFFSET) + (synaptic_sum << ALIGNMENT_SHIFT)
     )
-    membrane = saturate_membrane(decay(membrane, membrane_decay) + current + bias)
     aligned = np.left_shift(threshold, ALIGNMENT_SHIFT)
+    taken = np.where(membrane > aligned, aligned, 0) if reset == "subtract-delayed" else 0
+    membrane = saturate_membrane(decay(membrane, membrane_decay) + current + bias - taken)
     spikes = membrane > aligned
-    return current, np.where(spikes, membrane - aligned if reset == "subtract" else 0, membrane), spikes
+    if reset == "zero":
+        membrane = np.where(spikes, 0, membrane)
+    elif reset == "subtract":
+        membrane = np.where(spikes, membrane - aligned, membrane)
+    return current, membrane, spikes

@@ -22,7 +22,7 @@ def overflow(program: Program, chip: Chip) -> list[Finding]:
 
 def reset_kind(program: Program, chip: Chip) -> list[Finding]:
     """Neurons that reset by subtraction."""
-    names = [p.name for p in program.populations if p.reset == "subtract"]
+    names = [p.name for p in program.populations if p.reset != "zero"]
     if not names:
         return []
     detail = f"{len(names)} populations reset by subtraction, which no published neuron of {chip.title} does"

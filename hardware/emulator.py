@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..export.formats import CURRENT_DECAY_OFFSET, DECAY_ONE, Ints, bias_value
+from ..export.formats import CURRENT_DECAY_OFFSET, DECAY_ONE, RESETS, Ints, bias_value
 from ..export.linear import LinearMap, channel_sum
 from ..export.order import stages
 from . import arithmetic as hw
@@ -210,7 +210,7 @@ class _Window:
             p.threshold,
             DECAY_ONE - CURRENT_DECAY_OFFSET - p.current_decay,
             DECAY_ONE - p.membrane_decay,
-            p.reset == "subtract",
+            RESETS.index(p.reset),
         )
 
     def run(self, sums: Ints) -> None:

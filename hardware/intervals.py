@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..export.formats import ALIGNMENT_SHIFT, BIAS_MAX, CURRENT_DECAY_OFFSET, STATE_LIMIT, Ints
+from ..export.formats import ALIGNMENT_SHIFT, BIAS_MAX, CURRENT_DECAY_OFFSET, STATE_LIMIT, Ints, Reset
 from . import arithmetic as hw
 from .program import Population, Program, SynapseGroup
 
@@ -221,7 +221,11 @@ def _window(population: Population, phases: list[tuple[Range, int]], bias: Range
             before = Range(np.maximum(before.low, -FARTHEST), np.minimum(before.high, FARTHEST))
             current = wrapped(before)
             membrane = _kept(v, p.membrane_decay) + current + bias
-            after = _fired(membrane, aligned, p.reset == "subtract")
+            if p.reset == "subtract-delayed":
+                membrane = membrane + Range(
+                    np.where(v.high > aligned, -aligned, 0), np.where(v.low > aligned, -aligned, 0)
+                )
+            after = _fired(membrane, aligned, p.reset)
             steady = u.same(current) and v.same(after)
             u, v = current, after
             out = out.hull(States(sums, before, membrane, u, v, membrane.high > aligned))
@@ -245,12 +249,14 @@ def wrapped(current: Range) -> Range:
     return Range(ends.min(0), ends.max(0))
 
 
-def _fired(membrane: Range, aligned: Ints, subtract: bool) -> Range:
+def _fired(membrane: Range, aligned: Ints, reset: Reset) -> Range:
     """Range of the membranes after the spike check: what stayed silent, and what a spike leaves."""
     low, high = hw.saturate_membrane(membrane.low), hw.saturate_membrane(membrane.high)
+    if reset == "subtract-delayed":
+        return Range(low, high)
     fires, silent = high > aligned, low <= aligned
-    left_low = np.maximum(low - aligned, 1) if subtract else np.zeros_like(low)
-    left_high = high - aligned if subtract else np.zeros_like(high)
+    left_low = np.maximum(low - aligned, 1) if reset == "subtract" else np.zeros_like(low)
+    left_high = high - aligned if reset == "subtract" else np.zeros_like(high)
     bottom = np.where(silent, np.where(fires, np.minimum(low, left_low), low), left_low)
     top = np.where(fires, np.where(silent, np.maximum(aligned, left_high), left_high), high)
     return Range(bottom, top)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ..export.formats import ALIGNMENT_SHIFT, DECAY_BITS, STATE_LIMIT
+from ..export.formats import ALIGNMENT_SHIFT, DECAY_BITS, RESETS, STATE_LIMIT
+
+SUBTRACT, DELAYED = RESETS.index("subtract"), RESETS.index("subtract-delayed")
 
 
 @njit(inline="always")
@@ -19,25 +21,27 @@ def _decay(state, kept):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def _neuron(u, v, arriving, keep_u, keep_v, bias, threshold, subtract):  # type: ignore[no-untyped-def]
+def _neuron(u, v, arriving, keep_u, keep_v, bias, threshold, reset):  # type: ignore[no-untyped-def]
     """State after a step, and whether the neuron fired."""
     c = np.int64(arriving) << ALIGNMENT_SHIFT
     if keep_u:
         c += _decay(u, keep_u)
     w = c - 2 * STATE_LIMIT if c > STATE_LIMIT else c
     w = c + 2 * STATE_LIMIT if w <= -STATE_LIMIT else w
-    m = _decay(v, keep_v) + w + bias
-    m = min(max(m, -(STATE_LIMIT - 1)), STATE_LIMIT - 1)
     aligned = threshold << ALIGNMENT_SHIFT
+    m = _decay(v, keep_v) + w + bias
+    if reset == DELAYED and v > aligned:
+        m -= aligned
+    m = min(max(m, -(STATE_LIMIT - 1)), STATE_LIMIT - 1)
     fired = m > aligned
-    if fired:
-        m = m - aligned if subtract else 0
+    if fired and reset != DELAYED:
+        m = m - aligned if reset == SUBTRACT else 0
     return w, m, fired
 
 
 @njit(parallel=True, cache=True)
 def lif_window(  # type: ignore[no-untyped-def]
-    synaptic, bias, threshold, keep_u, keep_v, subtract, spikes, currents, membranes, readout
+    synaptic, bias, threshold, keep_u, keep_v, reset, spikes, currents, membranes, readout
 ):
     """Run a population over one window per sample, from zero state.
 
@@ -51,8 +55,8 @@ def lif_window(  # type: ignore[no-untyped-def]
         Mantissas (neurons,).
     keep_u, keep_v : ndarray of int64
         What a current and a membrane keep of themselves, of 4096 (neurons,).
-    subtract : bool
-        Reset by subtraction.
+    reset : int
+        What a spike does to the membrane, by its place in :data:`~spikewright.export.formats.RESETS`.
     spikes : ndarray of uint8
         Output (samples, steps, neurons).
     currents, membranes : ndarray of int64
@@ -70,7 +74,7 @@ def lif_window(  # type: ignore[no-untyped-def]
             arriving = synaptic[n, t if synaptic.shape[1] > 1 else 0]
             for i in range(neurons):
                 u[i], v[i], fired = _neuron(
-                    u[i], v[i], arriving[i], keep_u[i], keep_v[i], own_bias[i], threshold[i], subtract
+                    u[i], v[i], arriving[i], keep_u[i], keep_v[i], own_bias[i], threshold[i], reset
                 )
                 spikes[n, t, i] = fired
                 if record:
@@ -80,12 +84,12 @@ def lif_window(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def lif_advance(arriving, bias, threshold, keep_u, keep_v, subtract, u, v, spikes):  # type: ignore[no-untyped-def]
+def lif_advance(arriving, bias, threshold, keep_u, keep_v, reset, u, v, spikes):  # type: ignore[no-untyped-def]
     """One step of all samples of a population in a loop; ``u`` and ``v`` (samples, neurons) are updated in place."""
     for n in range(u.shape[0]):
         own_bias = bias[n if bias.shape[0] > 1 else 0]
         for i in range(u.shape[1]):
             u[n, i], v[n, i], fired = _neuron(
-                u[n, i], v[n, i], arriving[n, i], keep_u[i], keep_v[i], own_bias[i], threshold[i], subtract
+                u[n, i], v[n, i], arriving[n, i], keep_u[i], keep_v[i], own_bias[i], threshold[i], reset
             )
             spikes[n, i] = fired

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..export import formats as hw
-from ..export.formats import Ints
+from ..export.formats import RESETS, Ints, Reset
 from ..export.linear import LinearMap, Shape
 
 
@@ -71,7 +71,7 @@ class Population:
     start : int
         Global steps after which a sample's first step reaches the population.
     reset : str
-        What a spike does to the membrane: ``zero``, or ``subtract`` the threshold (no Lava neuron does that).
+        What a spike does to the membrane: one of :data:`~spikewright.export.formats.RESETS`; Lava's neurons know ``zero`` only.
     relay : bool
         Hands spikes on a few steps later, to line branches up; not part of the network.
     """
@@ -87,7 +87,7 @@ class Population:
     start: int
     host_bias: bool = False
     readout: bool = False
-    reset: Literal["zero", "subtract"] = "zero"
+    reset: Reset = "zero"
     relay: bool = False
 
     def __post_init__(self) -> None:
@@ -349,8 +349,8 @@ def _check_population(p: Population) -> None:
         _check_integers(f"population {p.name}: {label}", array, (p.size,), low, high)
     if p.scale.shape != (p.size,) or not (np.isfinite(p.scale) & (p.scale > 0)).all():
         raise ProgramError(f"population {p.name}: scale must be one finite number above zero a neuron")
-    if p.reset not in ("zero", "subtract"):
-        raise ProgramError(f"population {p.name}: reset {p.reset!r} is neither 'zero' nor 'subtract'")
+    if p.reset not in RESETS:
+        raise ProgramError(f"population {p.name}: reset {p.reset!r} is none of {', '.join(RESETS)}")
     if p.start < 0:
         raise ProgramError(f"population {p.name}: starts at {p.start}, before the run does")
     if p.host_bias and p.bias_mantissa.any():

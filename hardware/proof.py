@@ -224,7 +224,7 @@ def _limits(p: Population) -> dict[Kind, tuple[Range, bool]]:
     if p.readout:  # at its threshold even a read-out is cleared, and the highest one lies below the last bit
         top = np.minimum(top, np.left_shift(p.threshold, ALIGNMENT_SHIFT))
     # What saturates upward is above every threshold there is: it fires, and a spike clears the membrane.
-    matters = p.readout or p.reset == "subtract"
+    matters = p.readout or p.reset != "zero"
     return {"may wrap": (Range(1 - full, full), True), "may saturate": (Range(1 - full, top), matters)}
 
 

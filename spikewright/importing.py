@@ -20,6 +20,7 @@ from .export.errors import ExportError
 from .export.float_run import FloatRun, run_float
 from .export.foreign.choices import Choices
 from .export.foreign.convert import DEFAULT_STEPS, open_foreign
+from .export.formats import Reset
 from .export.graph import Graph, Input, Synapses
 from .export.linear import fan_out
 from .export.nir_build import METADATA
@@ -112,7 +113,7 @@ def export_nir(
     folder: str | Path | None = None,
     *,
     dt: float | None = None,
-    reset: Literal["zero", "subtract"] | None = None,
+    reset: Reset | None = None,
     coding: Literal["spikes", "direct"] | None = None,
     peak: int | None = None,
     integrate: Literal["impulse", "current"] | None = None,
@@ -307,7 +308,7 @@ def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _notes_of(graph: Graph, notes: list[str]) -> None:
-    subtracting = [n for n, node in graph.nodes.items() if getattr(node, "reset", "zero") == "subtract"]
+    subtracting = [n for n, node in graph.nodes.items() if getattr(node, "reset", "zero") != "zero"]
     if subtracting:
         notes.append(
             f"{', '.join(subtracting)}: reset by subtraction; the emulator and the reference run it, Lava refuses, since "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from spikewright.export.formats import RESETS
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from spikewright.hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
 
@@ -75,7 +76,7 @@ def _population(
         scale=np.ones(size),
         start=start,
         readout=draw(st.booleans()),
-        reset="subtract" if subtract and draw(st.booleans()) else "zero",
+        reset=draw(st.sampled_from(RESETS)) if subtract else "zero",
     )
 
 

@@ -58,7 +58,7 @@ class Neuron:
     alpha, beta : float
         What current and membrane keep each step.
     reset : str
-        ``zero`` or ``subtract``.
+        As in :data:`~spikewright.export.formats.RESETS`.
     """
 
     rows: dict[tuple[str, int], Row]
@@ -167,7 +167,9 @@ def _margin(n: Neuron, raster: Callable[[str], Floats], spikes: np.ndarray) -> f
     for t, input_ in enumerate(arriving):
         current = n.alpha * current + input_
         membrane = n.beta * membrane + current + n.current[0] + n.bias
-        if t < len(spikes) and spikes[t]:
+        if n.reset == "subtract-delayed":
+            membrane -= n.threshold if t and spikes[t - 1] else 0.0
+        elif t < len(spikes) and spikes[t]:
             membrane = membrane - n.threshold if n.reset == "subtract" else 0.0
     return membrane - n.threshold
 
@@ -202,7 +204,11 @@ def _words(a: Neuron, b: Neuron, parts: list[str]) -> list[str]:
     return [said[part]() for part in parts]
 
 
-_RESET = {"zero": "reset to zero", "subtract": "reset by subtraction"}
+_RESET = {
+    "zero": "reset to zero",
+    "subtract": "reset by subtraction",
+    "subtract-delayed": "reset by subtraction in the next step",
+}
 
 
 def _numbers(label: str, a: float, b: float, unit: float) -> str:

@@ -30,6 +30,8 @@ def check_norse(
     coding = graph.nodes[graph.order()[0]]
     if ran and getattr(coding, "coding", "direct") != "direct":
         ran, reason = False, "norse is run on directly coded inputs only"
+    if ran and any(getattr(node, "reset", "zero") != "zero" for node in graph.nodes.values()):
+        ran, reason = False, "norse resets to a value only, not by subtraction"
     if not ran:
         return NorseCheck(
             ran=False, reason=reason, neuron_steps=0, spike_mismatches=0, explained_by_rounding=0,

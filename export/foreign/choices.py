@@ -7,10 +7,11 @@ from math import isfinite
 from typing import Any, Literal
 
 from ..errors import ExportError
+from ..formats import RESETS, Reset
 
 #: Words that a choice may be.
 ALLOWED = {
-    "reset": ("zero", "subtract"),
+    "reset": RESETS,
     "coding": ("spikes", "direct"),
     "integrate": ("impulse", "current"),
 }
@@ -25,8 +26,9 @@ class Choices:
     dt : float
         Seconds of a time step. Time constants are integrated by forward Euler, as the tools that read NIR do.
     reset : str
-        What a spike does to the membrane: ``zero`` (to ``v_reset``) or ``subtract`` the threshold. It happens in the
-        step of the spike.
+        What a spike does to the membrane: ``zero`` (to ``v_reset``) or ``subtract`` the threshold, in the step of the
+        spike (Norse, Sinabs), or ``subtract-delayed`` in the next one, after the leak (snnTorch unless told otherwise).
+        To zero, both are the same.
     timesteps : int
         Steps of a sample.
     coding : str
@@ -40,7 +42,7 @@ class Choices:
     """
 
     dt: float | None = None
-    reset: Literal["zero", "subtract"] | None = None
+    reset: Reset | None = None
     timesteps: int | None = None
     coding: Literal["spikes", "direct"] | None = None
     peak: int | None = None
@@ -94,7 +96,7 @@ class Choices:
             )
         return float(self.dt)
 
-    def kind_of_reset(self, node: str) -> Literal["zero", "subtract"]:
+    def kind_of_reset(self, node: str) -> Reset:
         """The reset of a firing neuron.
 
         Raises
@@ -105,6 +107,6 @@ class Choices:
         if self.reset is None:
             raise ExportError(
                 f"{node}: NIR has no field for the kind of reset ('v_reset' is its value); state it "
-                "(--reset zero or --reset subtract)"
+                "(--reset zero, --reset subtract, or --reset subtract-delayed: in the next step)"
             )
         return self.reset

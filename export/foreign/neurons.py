@@ -66,7 +66,7 @@ def neuron(name: str, node: RawNode, shape: Shape, choices: Choices) -> tuple[LI
             f"{name}: field 'v_reset' is {_worst(reset)}, 'v_leak' is {_worst(rest)}; the chip's membrane resets to where "
             "it rests: make them equal, and fold the difference into a bias"
         )
-    if kind == "subtract" and (rest.any() or reset.any()):
+    if kind != "zero" and (rest.any() or reset.any()):
         raise ExportError(
             f"{name}: resets by subtraction with v_leak {_worst(rest)} and v_reset {_worst(reset)}; both must be 0"
         )

@@ -84,7 +84,7 @@ def run(
     if not possible:
         raise LavaUnavailable(reason)
     inputs = with_constants(program, inputs)
-    subtract = next((p.name for p in program.populations if p.reset == "subtract"), None)
+    subtract = next((p.name for p in program.populations if p.reset != "zero"), None)
     if subtract is not None:
         raise LavaError(
             f"{subtract}: resets by subtraction, which no neuron of Lava does; use the reference or emulator"

@@ -21,6 +21,7 @@ class Reset(StrEnum):
 
     zero = "zero"
     subtract = "subtract"
+    subtract_delayed = "subtract-delayed"
 
 
 class Coding(StrEnum):
@@ -44,7 +45,7 @@ ResetOption = Annotated[
     Reset | None,
     typer.Option(
         "--reset",
-        help="A spike resets the membrane to zero, or subtracts the threshold.",
+        help="A spike resets the membrane to zero, or subtracts the threshold: at once, or in the next step (delayed).",
         rich_help_panel=PANEL,
     ),
 ]

@@ -19,7 +19,7 @@ from spikewright.hardware.recording import compare
 FEATURES = {
     "a gap between samples", "always-on lines", "biases", "biases from the host", "branches", "convolutions", "delays",
     "dense maps", "graded spikes", "grouped convolutions", "lags", "loops", "odd, unequal sides", "registers a neuron",
-    "relays", "reset by subtraction", "residuals", "several groups into a population", "strides",
+    "delayed reset", "relays", "reset by subtraction", "residuals", "several groups into a population", "strides",
     "transposed convolutions",
 }  # fmt: skip
 

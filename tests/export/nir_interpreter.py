@@ -186,6 +186,7 @@ class Cell:
 
     def __init__(self, node: Node, shape: tuple[int, ...], dt: float, reset: str, integrate: str) -> None:
         self.kind, self.reset, self.dt = node["type"], reset, dt
+        self.due: np.ndarray | float = 0.0
         for key in (
             "tau",
             "tau_syn",
@@ -225,6 +226,8 @@ class Cell:
         else:
             self.i = self.i + self.dt / self.tau_syn * (-self.i + self.w_in * x)
             self.v = self.v + self.dt / self.tau_mem * (self.v_leak - self.v + self.r * self.i)
+        if self.reset == "subtract-delayed":
+            self.v = self.v - self.due
         self.seen.append(self.v.reshape(-1).copy())
         if self.kind not in FIRING:
             self.margins.append(np.full(self.v.size, np.inf))
@@ -232,8 +235,11 @@ class Cell:
         spikes = self.v > self.v_threshold
         room = np.abs(self.v_threshold - self.v_leak)
         self.margins.append((np.abs(self.v - self.v_threshold) / room).reshape(-1))
-        after = self.v - self.v_threshold if self.reset == "subtract" else self.v_reset
-        self.v = np.where(spikes, after, self.v)
+        after = self.v_reset if self.reset == "zero" else self.v - self.v_threshold
+        if self.reset == "subtract-delayed":
+            self.due = np.where(spikes, self.v_threshold, 0.0)
+        else:
+            self.v = np.where(spikes, after, self.v)
         return spikes.astype(float)
 
 

@@ -217,7 +217,7 @@ DELAY = ("wait", {"type": "Delay", "delay": np.full(3, 2 * DT)})
     ("graph", "choices", "words"),
     [
         (simple(), Choices(reset="zero"), ("neurons", "'tau'", "--dt 1e-4")),
-        (simple(), Choices(dt=DT), ("neurons", "v_reset", "--reset zero or --reset subtract")),
+        (simple(), Choices(dt=DT), ("neurons", "v_reset", "--reset zero, --reset subtract, or --reset subtract-delayed")),
         (simple(DELAY, ("neurons", {**IF, "r": np.ones(3)})), Choices(reset="zero"), ("wait", "'delay'", "--dt")),
         (simple(("neurons", IF)), Choices(reset="zero"), ("neurons", "'r'", "--dt")),
         (simple(("neurons", IF)), Choices(DT, "zero"), ("neurons", "'r'", "--integrate impulse", "--integrate current")),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from spikewright.export.float_run import FloatRun, run_float
 from spikewright.export.foreign.choices import Choices
 from spikewright.export.foreign.convert import read_foreign
+from spikewright.export.formats import RESETS
 from spikewright.export.graph import Graph
 
 from . import nir_interpreter
@@ -41,7 +42,7 @@ def held_against(readings: list[nir_interpreter.Run], mine: FloatRun, graph: Gra
     return "equal"
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", RESETS)
 def test_random_graphs_spike_as_the_equations_say(
     reset: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -26,6 +26,7 @@ from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.recording import compare
+from spikewright.models.temporal import CausalConv3d
 from tests.export.networks import Written, leaky
 
 STEPS = 6
@@ -131,6 +132,14 @@ NETWORKS: dict[str, tuple[Callable[..., Any], dict[str, nn.Module]]] = {
     "one axis": (
         lambda m, x: m.b(m.g(F.max_pool1d(m.a(m.f(x)).flatten(2), 2))), {"g": nn.Conv1d(3, 4, 3, stride=2, padding=1, dilation=2)}
     ),
+    "an axis of time": (
+        lambda m, x: m.b(m.g(m.a(m.f(x)))),
+        {"g": CausalConv3d(3, 4, (3, 2, 3), stride=(1, 2), padding=(1, 0), dilation=(2, 1, 1))},
+    ),
+    "an axis of time, in groups": (
+        lambda m, x: (lambda s: m.b(m.n(m.g(s)) + m.h(s)))(m.a(m.f(x))),
+        {"g": CausalConv3d(3, 3, (2, 3, 1), padding=(1, 0), groups=3, bias=False), "n": nn.BatchNorm2d(3), "h": conv(3, 3, 1)},
+    ),
     "three axes": (
         lambda m, x: m.b(m.g(m.a(m.f(x)).unsqueeze(1))), {"g": nn.Conv3d(1, 2, (2, 3, 1), stride=(1, 2, 1), padding=(1, 0, 0))}
     ),
@@ -145,7 +154,8 @@ def network(name: str) -> nn.Module:
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):  # wide awake: silence proves nothing
             module.weight.data *= 2
             module.weight.data[0].abs_()
-            module.bias.data.abs_().add_(0.15)  # type: ignore[union-attr]
+            if module.bias is not None:
+                module.bias.data.abs_().add_(0.15)
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr]
             module.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
@@ -197,6 +207,32 @@ def test_a_recurrent_leaky_neuron_is_its_module(settings: dict[str, Any]) -> Non
         0.6, threshold=0.3, init_hidden=True, reset_mechanism="zero", reset_delay=False, **settings
     )
     equal_to_module(nn.Sequential(nn.Linear(6, 5), neuron), (6,))
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        lambda: snn.Leaky(0.8, threshold=0.3, init_hidden=True),
+        lambda: snn.Leaky(torch.linspace(0.2, 1, 5), threshold=torch.linspace(0.1, 0.5, 5), init_hidden=True),
+        lambda: snn.Synaptic(0.6, 0.8, threshold=0.3, init_hidden=True),
+        lambda: snn.RLeaky(0.7, threshold=0.3, init_hidden=True, linear_features=5),
+    ],
+)
+def test_snntorch_takes_the_threshold_off_in_the_next_step(neuron: Callable[[], snn.SpikingNeuron]) -> None:
+    torch.manual_seed(2)
+    layer = nn.Linear(6, 5)
+    layer.weight.data.abs_()  # membranes well above two thresholds: what a reset leaves fires again
+    graph = equal_to_module(nn.Sequential(layer, neuron()), (6,))
+    node = graph.nodes["1"]
+    assert isinstance(node, LIF)
+    assert node.reset == "subtract-delayed"
+    samples = (np.random.default_rng(0).random((3, STEPS, 6)) < 0.4).astype(np.float32)
+    run = run_float(graph, samples)
+    program = compile_program(quantise(graph, Calibration.of(run), bits=15))
+    inputs, _ = host.encode(program, samples)
+    fast = Emulator(program).run(inputs, detail="states")
+    assert compare(reference.run(program, inputs), fast, ["1"]).equal
+    assert (fast.spikes["1"] == run.spikes["1"]).mean() > 0.97
 
 
 def test_decays_of_each_neuron_are_kept() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from spikewright.export.errors import ExportError
 from spikewright.export.passes import to_float
 from spikewright.export.trace import trace
+from spikewright.models.temporal import CausalConv3d
 from tests.export.networks import Explicit, Written, leaky
 
 Step = Callable[[Any, Any], Any]
@@ -39,8 +40,8 @@ class _OwnStep(snn.Leaky):
 
 
 NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
-    (lambda: leaky(reset_mechanism="subtract"), ("reset_mechanism", "'subtract'", "reset_mechanism='zero'")),
-    (lambda: leaky(reset_mechanism="none"), ("reset_mechanism", "'none'", "reset_mechanism='zero'")),
+    (lambda: leaky(reset_mechanism="none"), ("reset_mechanism", "'none'", "'zero'", "'subtract'")),
+    (lambda: leaky(reset_mechanism="subtract", reset_delay=False), ("reset_delay=False", "reset_delay=True")),
     (_renamed, ("reset_mechanism", "'zero'", "'subtract'")),
     (lambda: leaky(graded_spikes_factor=0.5), ("graded_spikes_factor", "0.5", "only 1.0")),
     (lambda: leaky(graded_spikes_factor=torch.linspace(1, 2, 5)), ("graded_spikes_factor", "1 to 2")),
@@ -50,8 +51,14 @@ NEURONS: list[tuple[Callable[[], nn.Module], tuple[str, ...]]] = [
     (lambda: leaky(threshold=torch.tensor([1.0, 1, 0, 1, 1])), ("threshold", "not above zero")),
     (lambda: leaky(spike_grad=lambda x: (x >= 0).float()), ("spike_grad", "[0.0, 1.0, 1.0]", "0, 0, 1")),
     (lambda: _OwnStep(0.5, init_hidden=True, reset_mechanism="zero"), ("_OwnStep", "snn.Leaky")),
-    (lambda: snn.Synaptic(0.9, 0.5, init_hidden=True), ("Synaptic", "reset_delay=False")),
-    (lambda: snn.RLeaky(0.5, linear_features=5, init_hidden=True), ("RLeaky", "reset_delay=False")),
+    (
+        lambda: snn.Synaptic(0.9, 0.5, init_hidden=True, reset_mechanism="zero"),
+        ("Synaptic", "reset_delay=False"),
+    ),
+    (
+        lambda: snn.RLeaky(0.5, linear_features=5, init_hidden=True, reset_mechanism="zero"),
+        ("RLeaky", "reset_delay=False"),
+    ),
     (lambda: snn.RSynaptic(0.9, 0.5, linear_features=5, init_hidden=True), ("RSynaptic", "loses the reset")),
     (lambda: snn.Alpha(0.9, 0.5, init_hidden=True), ("Alpha", "snn.Leaky")),
     (lambda: snn.Lapicque(0.5, init_hidden=True), ("Lapicque", "snn.Leaky")),
@@ -100,6 +107,11 @@ FUNCTIONS: list[tuple[str, Step, tuple[str, ...]]] = [
     ("first sample", lambda m, x: m.lif(m.fc(x))[0], ("getitem:", "batch axis first")),
     ("a product of currents", lambda m, x: m.lif(m.fc(x) * m.skip(x)), ("mul:", "fc", "no spike train")),
     (
+        "a current held back",
+        lambda m, x: m.lif(m.late(m.fc(x).reshape(-1, 1, 1, 5)).flatten(1)),
+        ("late", "looks back on reshape", "only spikes"),
+    ),
+    (
         "a squared current",
         lambda m, x: (lambda y: m.lif(y * y))(m.fc(x)),
         ("mul:", "squares fc", "no spike train"),
@@ -132,7 +144,7 @@ def test_a_function_without_counterpart_is_named(step: Step, words: tuple[str, .
     parts = {
         "wide": nn.Linear(12, 5), "skip": nn.Linear(6, 5),
         "one": nn.Linear(6, 1), "drop": nn.Dropout(), "other": leaky(threshold=0.3), "last": leaky(),
-        "back": nn.Linear(5, 5), "forth": nn.Linear(5, 5),
+        "back": nn.Linear(5, 5), "forth": nn.Linear(5, 5), "late": CausalConv3d(1, 1, (2, 1, 1)),
     }  # fmt: skip
     refused(_linear(step, **parts), *words)
 

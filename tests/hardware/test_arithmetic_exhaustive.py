@@ -12,7 +12,7 @@ from math import floor
 import numpy as np
 import pytest
 
-from spikewright.export.formats import bias_value, split_bias
+from spikewright.export.formats import RESETS, bias_value, split_bias
 from spikewright.hardware import arithmetic
 from spikewright.hardware.kernels import lif_advance, lif_window
 
@@ -200,7 +200,7 @@ def test_every_wrap_boundary_in_a_step_and_in_the_compiled_one() -> None:
     assert (v == silent).all()
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("reset", RESETS)
 def test_every_saturation_boundary(reset: str) -> None:
     # Membrane, current and bias push from each state near an end to each place near or beyond it.
     ends = [s for s in STATES if abs(s) <= 2 or abs(s) >= HALF - 2]
@@ -209,11 +209,11 @@ def test_every_saturation_boundary(reset: str) -> None:
     bias = np.array(pushes)
     zeros = np.zeros(bias.size, np.int64)
     for threshold in (0, 1, 131070, 131071):
-        reached = [[clip(int(state) + push) for push in pushes] for state in v[:, 0]]
-        wanted = [
-            [m if m <= 64 * threshold else m - 64 * threshold if reset == "subtract" else 0 for m in row]
-            for row in reached
-        ]
+        delayed = reset == "subtract-delayed"
+        due = [64 * threshold if delayed and state > 64 * threshold else 0 for state in v[:, 0]]
+        reached = [[clip(int(s) + push - d) for push in pushes] for s, d in zip(v[:, 0], due, strict=True)]
+        kept = {"zero": (0, 0), "subtract": (1, -64 * threshold), "subtract-delayed": (1, 0)}[reset]
+        wanted = [[m if m <= 64 * threshold else kept[0] * m + kept[1] for m in row] for row in reached]
         _, membrane, fired = arithmetic.lif_step(
             np.zeros_like(v), v, np.zeros_like(v), current_decay=4095, membrane_decay=0,
             threshold=zeros + threshold, bias=bias, reset=reset,
@@ -222,7 +222,7 @@ def test_every_saturation_boundary(reset: str) -> None:
         assert fired.tolist() == [[m > 64 * threshold for m in row] for row in reached]
         compiled, spikes = v.copy(), np.zeros(v.shape, np.uint8)
         lif_advance(
-            np.zeros_like(v), bias[None], zeros + threshold, zeros, zeros + 4096, reset == "subtract",
+            np.zeros_like(v), bias[None], zeros + threshold, zeros, zeros + 4096, RESETS.index(reset),
             np.zeros_like(v), compiled, spikes,
         )  # fmt: skip
         assert compiled.tolist() == wanted

@@ -32,6 +32,7 @@ from spikewright.export.formats import (
     ALIGNMENT_SHIFT,
     CURRENT_DECAY_OFFSET,
     DECAY_ONE,
+    RESETS,
     bias_value,
     weight_unit,
 )
@@ -47,7 +48,6 @@ from tests.export.foreign_graphs import DT, Maker, write
 BASES, STEPS, SECONDS, MEMORY = 24, 6, 30, 6 << 30
 BATCH, LARGEST = 2000, 8
 NEAR = 1e-3
-RESETS = ("zero", "subtract")
 
 
 def base(folder: Path, index: int) -> Path:
