@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -268,7 +269,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     def fail(*args: Any) -> None:
         raise error
 
-    owner = {"write": nir_write.nir, "read_graph": nir_write, "replace": nir_write.os}[where]
+    owner = {"write": nir_write.nir, "read_graph": nir_write, "replace": os}[where]
     monkeypatch.setattr(owner, where, half if where == "write" else fail)
     with pytest.raises((ExportError, KeyboardInterrupt)):
         write_nir(chain(np.random.default_rng(1), [4, 3]), tmp_path / "a.nir")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -194,7 +195,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
     def fail(*args: Any, **arrays: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(program_io.np if where == "savez_compressed" else program_io.os, where, fail)
+    monkeypatch.setattr(program_io.np if where == "savez_compressed" else os, where, fail)
     with pytest.raises(OSError, match="disk full"):
         save_program(program(name="other"), tmp_path / "p.npz")
     assert [p.name for p in tmp_path.iterdir()] == ["p.npz"]
