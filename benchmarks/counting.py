@@ -103,9 +103,11 @@ def count(program: Program, recording: Recording, samples: int) -> list[LayerCou
         raise ValueError("nothing to count: the recording holds no samples")
     sizes = {s.name: s.size for s in program.sources} | {p.name: p.size for p in program.populations}
     for name, size in sizes.items():
-        if name not in recording.counts:
+        if name not in recording.counts and name not in recording.totals:
             raise ValueError(f"{name}: the recording has no spike counts of it; run the whole program")
-        found, wanted = recording.counts[name].shape, (samples, size)
+        whole = name in recording.totals
+        found = (recording.totals if whole else recording.counts)[name].shape
+        wanted = (size,) if whole else (samples, size)
         if found != wanted:
             raise ValueError(f"{name}: spike counts of shape {found}, program and samples ask for {wanted}")
     return [_layer(program, p, recording, samples) for p in program.populations]
@@ -136,11 +138,11 @@ def _layer(program: Program, p: Population, recording: Recording, samples: int) 
     synapses = sops = messages = 0
     for group in groups:
         reach = fan_out(group.map)
-        arriving = recording.counts[group.source].sum(0, dtype=np.int64)
+        arriving = recording.total(group.source)
         synapses += int(reach.sum())
         sops += int(arriving @ reach)
         messages += int(arriving[reach > 0].sum())
-    spikes = int(recording.counts[p.name].sum(dtype=np.int64)) / samples
+    spikes = int(recording.total(p.name).sum()) / samples
     updates = p.size * program.timesteps
     return LayerCount(
         name=p.name,

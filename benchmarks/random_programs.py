@@ -16,8 +16,7 @@ import numpy as np
 
 from ..export import formats as hw
 from ..export.formats import Reset
-from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Shape
-from ..hardware.emulator import largest_sum
+from ..export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Shape, channel_sum
 from ..hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
 from ..hardware.relays import DelayCosts, lay_out
 
@@ -28,6 +27,11 @@ WIDEST_CURRENT = 1 << 30
 #: Groups that a population is counted on to have, for that bound.
 MOST_GROUPS = 8
 ALWAYS_ON = "on"
+
+
+def largest_sum(map_: LinearMap) -> int:
+    """Largest magnitude that a sum of binary spikes may reach, whatever the signs."""
+    return int(channel_sum(map_, np.abs(map_.weight.astype(np.int64))).max(initial=0))
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,17 @@ def synaptic_sum(total: Ints, exponent: int) -> Ints:
     return stored << exponent if exponent >= 0 else stored >> -exponent
 
 
+def integrate(
+    membrane: Ints, current: Ints, membrane_decay: Ints | int, threshold: Ints, bias: Ints | int, reset: str
+) -> Ints:
+    """What a step makes of a membrane before it saturates; arguments as in :func:`lif_step`."""
+    out: Ints = decay(membrane, membrane_decay) + current + bias
+    if reset == "subtract-delayed":
+        aligned = np.left_shift(threshold, ALIGNMENT_SHIFT)
+        out = out - np.where(membrane > aligned, aligned, 0)
+    return out
+
+
 def lif_step(
     current: Ints,
     membrane: Ints,
@@ -86,9 +97,8 @@ def lif_step(
     current = wrap_current(
         decay(current, current_decay + CURRENT_DECAY_OFFSET) + (synaptic_sum << ALIGNMENT_SHIFT)
     )
+    membrane = saturate_membrane(integrate(membrane, current, membrane_decay, threshold, bias, reset))
     aligned = np.left_shift(threshold, ALIGNMENT_SHIFT)
-    taken = np.where(membrane > aligned, aligned, 0) if reset == "subtract-delayed" else 0
-    membrane = saturate_membrane(decay(membrane, membrane_decay) + current + bias - taken)
     spikes = membrane > aligned
     if reset == "zero":
         membrane = np.where(spikes, 0, membrane)

@@ -1,45 +1,33 @@
 """The fast emulator: batched, layer by layer in local time, bit-identical to the reference.
 
 A valid program resets each population exactly when its sample begins, so every population may be run over its own
-window from zero state, all samples at once. Synaptic sums are integer matrix products and convolutions carried out in
-floats, which is exact while no partial sum leaves the mantissa; the bound is computed for each group.
+window from zero state. A tile of samples that fits the processor's caches goes through the whole network before the next
+one does. Which kernel makes a group's synaptic sums follows what each was measured to cost at the rate seen, and never
+changes a result (:mod:`spikewright.hardware.emulation`).
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Collection
-from math import prod
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..export.formats import CURRENT_DECAY_OFFSET, DECAY_ONE, RESETS, Ints, bias_value
-from ..export.linear import LinearMap, channel_sum
+from ..export.formats import Ints, bias_value
 from ..export.order import stages
-from . import arithmetic as hw
-from .kernels import lif_advance, lif_window
-from .program import (
-    Inputs,
-    Population,
-    Program,
-    ProgramError,
-    SynapseGroup,
-    check_inputs,
-    validate,
-    with_constants,
-)
+from .emulation.feed import KERNELS, Feed, Kernel, unpack
+from .emulation.layout import choose, padded
+from .emulation.population import Neurons, Window
+from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
 from .recording import Detail, Recording, merge
 
-EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
-#: Memory that the rasters of one tile of samples may take.
-TILE_BYTES = 64 << 20
-
-
-def largest_sum(map_: LinearMap) -> int:
-    """Largest magnitude that a partial sum of binary spikes can reach in any output."""
-    return int(channel_sum(map_, np.abs(map_.weight.astype(np.int64))).max(initial=0))
+#: Memory that a tile of samples may take, so that what one layer writes the next still finds in the cache.
+TILE_BYTES = 4 << 20
 
 
 def order(program: Program) -> list[list[Population]]:
@@ -62,9 +50,19 @@ class Emulator:
     ----------
     program : Program
         A valid program.
+    kernel : str, optional
+        Take this kernel for every group that it can run: one of :data:`~spikewright.hardware.emulation.feed.KERNELS`. By
+        default the one that costs least.
+    threads : int, optional
+        Samples are spread over so many; as many as there are processors by default.
+
+    Raises
+    ------
+    ProgramError
+        The program mixes samples, or sums that no arithmetic here holds; the message names the synapse group.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, kernel: Kernel | None = None, threads: int | None = None) -> None:
         validate(program)
         early = next((g for g in program.synapses if g.lag < 0), None)
         if early is not None:
@@ -72,24 +70,34 @@ class Emulator:
                 f"synapse group {early.name}: delivers {-early.lag} steps early, which mixes samples; balance the "
                 "delays, or run the reference"
             )
+        if kernel is not None and kernel not in KERNELS:
+            raise ProgramError(f"kernel is {kernel!r}; choose one of {', '.join(KERNELS)}")
+        if threads is not None and threads < 1:
+            raise ProgramError(f"threads is {threads}; take at least one")
         self.program = program
         self.order = order(program)
-        self._weights: dict[str, torch.Tensor] = {}
+        self.threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else "1")
+        self.layouts = choose(program)
         peak = {source.name: source.peak for source in program.sources}
-        for group in program.synapses:
-            bound = largest_sum(group.map) * peak.get(group.source, 1)
-            dtype = next((d for d, limit in EXACT.items() if bound < limit), None)
-            if dtype is None:
-                raise ProgramError(f"synapse group {group.name}: sums up to {bound} have no exact float type")
-            # A power of two moves the exponent of a float and not its mantissa, so scaled weights are as exact.
-            factor = int(hw.synaptic_sum(np.ones(1, np.int64), group.exponent)[0])
-            self._weights[group.name] = (
-                torch.from_numpy(np.ascontiguousarray(group.map.weight)).to(dtype) * factor
-            )
-        neurons = sum(p.size for p in program.populations) + sum(s.size for s in program.sources)
-        # A raster byte, and a float and an integer synaptic sum of the widest population in flight.
+        always_on = {source.name for source in program.sources if source.constant}
+        self.feeds = {
+            g.name: Feed(g, self.layouts[g.source], self.layouts[g.target], peak.get(g.source, 1), kernel)
+            for g in program.synapses
+        }
+        self.neurons: dict[str, Neurons] = {}
+        for p in program.populations:
+            groups = program.inputs_of(p.name)
+            # What comes over a line that is always on, and at once, is the same at every step.
+            fixed = {g.name for g in groups if g.source in always_on and not g.lag}
+            constant = np.zeros(p.size, np.int64)
+            for name in fixed:
+                constant += _everything(self.feeds[name])
+            feeds = [self.feeds[g.name] for g in groups if g.name not in fixed]
+            self.neurons[p.name] = Neurons(p, self.layouts[p.name], program.timesteps, feeds, constant)
+        # A raster byte of everything, and sums of four of the widest population.
+        neurons = sum(layout.neurons for layout in self.layouts.values())
         widest = max(p.size for p in program.populations)
-        self.tile = max(1, TILE_BYTES // (program.timesteps * (neurons + 12 * widest)))
+        self.tile = max(1, TILE_BYTES // (program.timesteps * (neurons + 4 * widest)))
 
     def run(
         self,
@@ -105,7 +113,7 @@ class Emulator:
         inputs : Inputs
             Spikes and biases of each sample.
         detail : str
-            ``counts`` only, also ``spikes``, or also ``states``.
+            ``totals`` over all samples only, ``counts`` of each, also ``spikes``, or also ``states``.
         populations : collection of str, optional
             Whose rasters and states to keep; all by default.
         progress : callable
@@ -113,116 +121,154 @@ class Emulator:
         """
         check_inputs(self.program, inputs)
         began = time.perf_counter()
-        inputs = with_constants(self.program, inputs)
+        share = -(-inputs.samples // self.threads)
+        size = max(1, min(self.tile, share))
+        tiles = [inputs.select(slice(first, first + size)) for first in range(0, inputs.samples, size)]
         parts: list[Recording] = []
-        for first in range(0, inputs.samples, self.tile):
-            parts.append(self._tile(inputs.select(slice(first, first + self.tile)), detail, populations))
-            progress(min(first + self.tile, inputs.samples), inputs.samples)
+        done = 0
+        for tile, part in zip(tiles, self._parts(tiles, detail, populations), strict=True):
+            if parts:  # totals stay one array each, however many samples there are
+                for name, total in part.totals.items():
+                    parts[0].totals[name] += total
+                part.totals.clear()
+            parts.append(part)
+            done += tile.samples
+            progress(done, inputs.samples)
         return merge(parts, time.perf_counter() - began)
 
+    def _parts(
+        self, tiles: list[Inputs], detail: Detail, keep: Collection[str] | None
+    ) -> Iterator[Recording]:
+        threads = min(self.threads, len(tiles))
+        if threads == 1:
+            yield from (self._tile(tile, detail, keep) for tile in tiles)
+            return
+        # Each thread computes alone: torch's own threads, and ours beside them, would wait for each other.
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                yield from pool.map(lambda tile: self._tile(tile, detail, keep), tiles)
+        finally:
+            torch.set_num_threads(before)
+
     def _tile(self, inputs: Inputs, detail: Detail, keep: Collection[str] | None) -> Recording:
-        spikes: dict[str, NDArray[np.uint8]] = dict(inputs.spikes)
-        out = Recording("emulator", {n: np.count_nonzero(s, 1) for n, s in spikes.items()}, {})
-        pending = {p.name: len(self.program.outputs_of(p.name)) for stage in self.order for p in stage}
-        pending |= {name: len(self.program.outputs_of(name)) for name in spikes}
+        program, samples = self.program, inputs.samples
+        out = Recording("emulator", {}, {})
+        rasters: dict[str, NDArray[np.uint8]] = {}
+        fired: dict[str, float] = {}
+        pending = {name: len(program.outputs_of(name)) for name in self.layouts}
 
         def kept(name: str) -> bool:
             return keep is None or name in keep
 
+        for source in program.sources:
+            given = inputs.spikes.get(source.name)
+            if given is None:  # always on
+                given = np.ones((samples, program.timesteps, source.size), np.uint8)
+            layout = self.layouts[source.name]
+            raster = np.zeros((samples, program.timesteps, padded(source.size)), np.uint8)
+            raster[:, :, : source.size] = layout.enter(given)
+            counts = np.count_nonzero(given, 1)
+            rasters[source.name], fired[source.name] = raster, float(counts.sum())
+            _keep(out, source.name, counts, detail != "totals")
+            if detail in ("spikes", "states") and kept(source.name):
+                out.spikes[source.name] = given
         for stage in self.order:
-            windows = [
-                _Window(self.program, p, inputs, recorded=detail == "states" and kept(p.name)) for p in stage
-            ]
-            names = {p.name for p in stage}
-            # What arrives from outside a loop is known for all steps; a single population without a loop needs no more.
-            sums = [self._synaptic_sums(p, spikes, inputs.samples, without=names) for p in stage]
-            if len(stage) == 1 and not any(g.source in names for g in self.program.inputs_of(stage[0].name)):
-                windows[0].run(sums[0])
-            else:
-                self._loop(windows, sums)
-            for p, window in zip(stage, windows, strict=True):
-                out.counts[p.name] = window.spikes.sum(1, dtype=np.int64)
+            recorded = [detail == "states" and kept(p.name) for p in stage]
+            windows = self._stage(stage, rasters, fired, inputs, recorded)
+            for p, window, states in zip(stage, windows, recorded, strict=True):
+                layout = self.layouts[p.name]
+                counts = layout.leave(window.counts)
+                last = p.readout or not program.outputs_of(p.name)
+                _keep(out, p.name, counts, detail != "totals" or last)
+                rasters[p.name], fired[p.name] = window.spikes, float(window.counts.sum())
                 if p.readout:
-                    out.readouts[p.name] = window.readout
-                if window.recorded:
-                    out.currents[p.name], out.membranes[p.name] = window.currents, window.membranes
-                spikes[p.name] = window.spikes
+                    out.readouts[p.name] = layout.leave(window.last).astype(np.int64)
+                if detail in ("spikes", "states") and kept(p.name):
+                    out.spikes[p.name] = np.ascontiguousarray(layout.leave(window.spikes[:, :, : p.size]))
+                if states:
+                    out.currents[p.name], out.membranes[p.name] = (
+                        np.ascontiguousarray(layout.leave(a)) for a in (window.currents, window.membranes)
+                    )
             for p in stage:
-                for group in self.program.inputs_of(p.name):
+                for group in program.inputs_of(p.name):
                     pending[group.source] -= 1
-                    if not pending[group.source] and detail == "counts":
-                        del spikes[group.source]
-        if detail != "counts":
-            out.spikes.update({name: raster for name, raster in spikes.items() if kept(name)})
+                    if not pending[group.source]:
+                        del rasters[group.source]
         return out
 
-    def _loop(self, windows: list[_Window], sums: list[Ints]) -> None:
-        """Populations that feed each other, step by step."""
-        by_name = {window.population.name: window for window in windows}
-        for t in range(self.program.timesteps):
-            for window, known in zip(windows, sums, strict=True):
-                arriving = known[:, t if known.shape[1] > 1 else 0]
-                for group in self.program.inputs_of(window.population.name):
-                    if group.source in by_name and t >= group.lag:
-                        raster = by_name[group.source].spikes[:, t - group.lag, None]
-                        arriving = arriving + self._apply(group, raster)[:, 0]
-                window.advance(t, arriving)
+    def _stage(
+        self,
+        stage: list[Population],
+        rasters: dict[str, NDArray[np.uint8]],
+        fired: dict[str, float],
+        inputs: Inputs,
+        recorded: list[bool],
+    ) -> list[Window]:
+        """Run one population, or those that a loop joins."""
+        names = {p.name for p in stage}
+        looped = any(g.source in names for p in stage for g in self.program.inputs_of(p.name))
+        biases = [self._bias(p, inputs) for p in stage]
+        neurons = [self.neurons[p.name] for p in stage]
+        if len(stage) == 1 and not looped and neurons[0].sums_once and not recorded[0]:
+            sources = [rasters[feed.group.source] for feed in neurons[0].feeds]
+            if not self.program.outputs_of(stage[0].name):
+                return [neurons[0].sum_once(sources, inputs.samples, biases[0])]
+        # What arrives from outside a loop is known for all steps.
+        known = [
+            [
+                (f, f.apply(rasters[f.group.source], fired[f.group.source]))
+                for f in n.feeds
+                if f.group.source not in names
+            ]
+            for n in neurons
+        ]
+        if not looped:
+            return [neurons[0].run(known[0], inputs.samples, biases[0], recorded[0])]
+        windows = [n.window(inputs.samples, keep) for n, keep in zip(neurons, recorded, strict=True)]
+        totals = [n.total(k, inputs.samples, np.int64) for n, k in zip(neurons, known, strict=True)]
+        self._loop(neurons, windows, totals, biases)
+        return windows
 
-    def _synaptic_sums(
-        self, p: Population, spikes: dict[str, NDArray[np.uint8]], samples: int, without: Collection[str]
-    ) -> Ints:
-        """Synaptic sums (samples, steps, neurons) in units of the chip's input, int64."""
-        groups = [group for group in self.program.inputs_of(p.name) if group.source not in without]
-        if not groups:
-            return np.zeros((samples, 1, p.size), np.int64)
-        total = sum(_late(self._apply(group, spikes[group.source]), group.lag) for group in groups)
-        assert isinstance(total, np.ndarray)
-        return total
-
-    def _apply(self, group: SynapseGroup, raster: NDArray[np.uint8]) -> Ints:
-        weight = self._weights[group.name]
-        x = torch.from_numpy(raster).reshape(-1, prod(group.map.input_shape)).to(weight.dtype)
-        return group.map.forward(x, weight).to(torch.int64).numpy().reshape(*raster.shape[:2], -1)
-
-
-def _late(sums: Ints, lag: int) -> Ints:
-    """Sums that arrive some steps late in local time: those of the last steps never do."""
-    if not lag:
-        return sums
-    shifted = np.zeros_like(sums)
-    shifted[:, lag:] = sums[:, :-lag]
-    return shifted
-
-
-class _Window:
-    """A population over one window a sample, from zero state."""
-
-    def __init__(self, program: Program, population: Population, inputs: Inputs, recorded: bool) -> None:
-        p, samples, steps = population, inputs.samples, program.timesteps
-        self.population, self.recorded = population, recorded
-        self.spikes = np.zeros((samples, steps, p.size), np.uint8)
-        self.currents = np.empty((samples, steps if recorded else 0, p.size), np.int64)
-        self.membranes = np.empty((samples, steps if recorded else 0, p.size), np.int64)
-        self.readout = np.zeros((samples, p.size), np.int64)
-        self._current: Ints | None = None
-        self._constants = (
-            bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None],
-            p.threshold,
-            DECAY_ONE - CURRENT_DECAY_OFFSET - p.current_decay,
-            DECAY_ONE - p.membrane_decay,
-            RESETS.index(p.reset),
+    def _bias(self, p: Population, inputs: Inputs) -> Ints:
+        return self.neurons[p.name].biases(
+            bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None]
         )
 
-    def run(self, sums: Ints) -> None:
-        """All steps."""
-        lif_window(sums, *self._constants, self.spikes, self.currents, self.membranes, self.readout)
+    def _loop(
+        self, neurons: list[Neurons], windows: list[Window], totals: list[Ints], biases: list[Ints]
+    ) -> None:
+        """Populations that feed each other, step by step."""
+        by_name = {n.population.name: window for n, window in zip(neurons, windows, strict=True)}
+        currents = [np.zeros(window.last.shape, np.int64) for window in windows]
+        for window in windows:
+            window.last = np.zeros(window.last.shape, np.int64)
+        for t in range(self.program.timesteps):
+            for n, window, total, bias, current in zip(
+                neurons, windows, totals, biases, currents, strict=True
+            ):
+                arriving = total[:, t if total.shape[1] > 1 else 0]
+                for feed in n.feeds:
+                    source, lag = by_name.get(feed.group.source), feed.group.lag
+                    if source is not None and t >= lag:
+                        raster = np.ascontiguousarray(source.spikes[:, t - lag, None])
+                        sums = feed.apply(raster, float(np.count_nonzero(raster)))
+                        cells: Any = unpack(sums.cells, sums.geometry)[:, 0]
+                        arriving = arriving + feed.factor * cells.astype(np.int64)
+                n.advance(t, np.ascontiguousarray(arriving), bias, window, current)
 
-    def advance(self, t: int, arriving: Ints) -> None:
-        """Step ``t``; the read-out holds the membrane."""
-        if self._current is None:
-            self._current = np.zeros_like(self.readout)
-        fired = np.empty(self.readout.shape, np.uint8)
-        lif_advance(arriving, *self._constants, self._current, self.readout, fired)
-        self.spikes[:, t] = fired
-        if self.recorded:
-            self.currents[:, t], self.membranes[:, t] = self._current, self.readout
+
+def _keep(out: Recording, name: str, counts: NDArray[Any], per_sample: bool) -> None:
+    if per_sample:
+        out.counts[name] = counts.astype(np.int64)
+    else:
+        out.totals[name] = counts.sum(0, dtype=np.int64)
+
+
+def _everything(feed: Feed) -> Ints:
+    """Input of a step in which every line fires, in C order."""
+    raster = np.zeros((1, 1, padded(feed.source.neurons)), np.uint8)
+    raster[:, :, : feed.source.neurons] = 1
+    sums = feed.apply(raster, float(feed.source.neurons))
+    cells: NDArray[Any] = feed.target.leave(unpack(sums.cells, sums.geometry))[0, 0]
+    return feed.factor * cells.astype(np.int64)

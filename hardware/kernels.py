@@ -6,7 +6,7 @@ The formulas are those of :mod:`spikewright.hardware.arithmetic`, written out in
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from ..export.formats import ALIGNMENT_SHIFT, DECAY_BITS, RESETS, STATE_LIMIT
 
@@ -39,7 +39,7 @@ def _neuron(u, v, arriving, keep_u, keep_v, bias, threshold, reset):  # type: ig
     return w, m, fired
 
 
-@njit(parallel=True, cache=True)
+@njit(nogil=True, cache=True)
 def lif_window(  # type: ignore[no-untyped-def]
     synaptic, bias, threshold, keep_u, keep_v, reset, spikes, currents, membranes, readout
 ):
@@ -66,10 +66,10 @@ def lif_window(  # type: ignore[no-untyped-def]
     """
     samples, steps, neurons = spikes.shape
     record = currents.shape[1] > 0
-    for n in prange(samples):
+    for n in range(samples):
         u = np.zeros(neurons, np.int64)
         v = np.zeros(neurons, np.int64)
-        own_bias = bias[np.int64(n) if bias.shape[0] > 1 else 0]
+        own_bias = bias[n if bias.shape[0] > 1 else 0]
         for t in range(steps):
             arriving = synaptic[n, t if synaptic.shape[1] > 1 else 0]
             for i in range(neurons):
@@ -83,7 +83,7 @@ def lif_window(  # type: ignore[no-untyped-def]
         readout[n] = v
 
 
-@njit(cache=True)
+@njit(nogil=True, cache=True)
 def lif_advance(arriving, bias, threshold, keep_u, keep_v, reset, u, v, spikes):  # type: ignore[no-untyped-def]
     """One step of all samples of a population in a loop; ``u`` and ``v`` (samples, neurons) are updated in place."""
     for n in range(u.shape[0]):

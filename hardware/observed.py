@@ -111,7 +111,7 @@ def _observe(program: Program, p: Population, inputs: Inputs, recording: Recordi
     # The states before the limits, from the recorded states of the step before.
     register = p.current_decay + CURRENT_DECAY_OFFSET
     unwrapped = hw.decay(_before(current), register) + (sums << ALIGNMENT_SHIFT)
-    unclipped = hw.decay(_before(membrane), p.membrane_decay) + current + bias
+    unclipped = hw.integrate(_before(membrane), current, p.membrane_decay, p.threshold, bias, p.reset)
     return Observed(_range(sums), _range(unwrapped), _range(unclipped))
 
 

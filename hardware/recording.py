@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..export.formats import Ints
 
-Detail: TypeAlias = Literal["counts", "spikes", "states"]
+Detail: TypeAlias = Literal["totals", "counts", "spikes", "states"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,8 @@ class Recording:
         global time.
     seconds : float
         Wall time of the run, start-up included.
+    totals : dict of str to ndarray of int64
+        Spikes a neuron over all samples, (neurons,), where a run for totals left the counts of each out.
     """
 
     backend: str
@@ -45,6 +47,11 @@ class Recording:
     membranes: dict[str, Ints] = field(default_factory=dict)
     overhead_spikes: dict[str, int] | None = None
     seconds: float = 0.0
+    totals: dict[str, Ints] = field(default_factory=dict)
+
+    def total(self, name: str) -> Ints:
+        """Spikes of each neuron over all samples: (neurons,)."""
+        return self.totals[name] if name in self.totals else self.counts[name].sum(0, dtype=np.int64)
 
 
 def merge(parts: Sequence[Recording], seconds: float) -> Recording:
@@ -54,13 +61,16 @@ def merge(parts: Sequence[Recording], seconds: float) -> Recording:
         key: {name: np.concatenate([getattr(p, key)[name] for p in parts]) for name in getattr(parts[0], key)}
         for key in keys
     }
+    totals = {
+        name: np.sum([p.totals[name] for p in parts if name in p.totals], 0) for name in parts[0].totals
+    }
     overhead: dict[str, int] | None = None
     if parts[0].overhead_spikes is not None:
         overhead = {
             name: sum((p.overhead_spikes or {}).get(name, 0) for p in parts)
             for name in parts[0].overhead_spikes
         }
-    return Recording(parts[0].backend, **merged, overhead_spikes=overhead, seconds=seconds)
+    return Recording(parts[0].backend, **merged, overhead_spikes=overhead, seconds=seconds, totals=totals)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .export.scale_chain import Link, scale_chain
 from .hardware import host
 from .hardware.chip import Chip, load_chip
 from .hardware.emulator import Emulator
+from .hardware.evaluation import evaluate
 from .hardware.fit import FitResult, fit
 from .hardware.placement import hops, place
 from .lowering import Lowered, lower
@@ -70,12 +71,11 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
     assert isinstance(autoencoder, Autoencoder)
 
     with steps(f"Integer program on {len(images)} test images") as step:
-        inputs, clipped = host.encode(program, images)
-        recording = emulator.run(inputs, progress=step.update)
-    if clipped:
-        steps.note(f"{clipped} input currents exceed the largest bias and were clipped")
+        ran = evaluate(emulator, images, step.update)
+    if ran.clipped:
+        steps.note(f"{ran.clipped} input currents exceed the largest bias and were clipped")
     with steps(f"Float network and ANN twin on {len(images)} test images") as step:
-        reconstructed = measuring.reconstruct(lowered, ann, images, recording, step.update)
+        reconstructed = measuring.reconstruct(lowered, ann, images, ran.outputs, step.update)
     with steps(f"{recipe.deploy.generated_images} images from the prior") as step:
         generated = measuring.generate(lowered, ann, recipe.deploy.generated_images, recipe.seed, step.update)
     with steps("Frechet distances and image metrics"):
@@ -84,15 +84,15 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
     with steps("Operations, baseline, energy, fit"):
         export_onnx(ann, images.shape[1:], workspace.onnx)
         baseline = count_macs(workspace.onnx)
-        layers = measuring.count_layers(program, inputs, recording, found.overhead_spikes)
+        layers = measuring.count_layers(program, images, ran.recording, found.overhead_spikes)
         totals = measuring.sum_up(lowered, layers, baseline)
         chip = load_chip(recipe.deploy.chip)
         placement = place(program, chip)
         fitted = _fit(chip, fit(program, chip, placement))
-        journeys = hops(placement, recording.counts) if placement.complete else None
+        journeys = hops(placement, ran.means()) if placement.complete else None
         energy = measuring.energy(layers, totals.host_macs, baseline, journeys)
     with steps("Report and pictures"):
-        raster = emulator.run(inputs.select(slice(0, 1)), detail="spikes").spikes
+        raster = emulator.run(host.encode(program, images[:1])[0], detail="spikes").spikes
         pictures = Pictures(
             originals=images[:SHOWN],
             reconstructions={version: made[:SHOWN] for version, made in reconstructed.items()},
@@ -138,7 +138,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
             fit=fitted,
             timing=parts.Timing(
                 steps={**found.seconds, **steps.seconds},
-                emulator_seconds_per_sample=recording.seconds / len(images),
+                emulator_seconds_per_sample=ran.recording.seconds / len(images),
                 lava_seconds_per_sample=_lava_seconds(found),
             ),
             files={

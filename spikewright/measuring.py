@@ -32,13 +32,13 @@ GAP_LIMIT = 1.0  # per cent of reconstruction error that quantisation may cost
 
 
 def reconstruct(
-    lowered: Lowered, ann: ANNVAE, images: Images, recording: Recording, progress: Callable[[int, int], None]
+    lowered: Lowered, ann: ANNVAE, images: Images, made: Images, progress: Callable[[int, int], None]
 ) -> dict[str, Images]:
-    """Images (N, C, H, W) reconstructed by the ANN twin, the float network and the integer program."""
+    """Images (N, C, H, W) reconstructed by the ANN twin, the float network and the integer program (``made``)."""
     return {
         "ann": _in_tiles(lambda x: ann(torch.from_numpy(x)).numpy(), images, lambda done, of: None),
         "float": _in_tiles(lambda x: _float(lowered, samples=x), images, progress),
-        "int8": host.decode(lowered.program, recording),
+        "int8": made,
     }
 
 
@@ -49,7 +49,7 @@ def generate(
     latent = host.prior_spikes(lowered.program, amount, seed)
     assert lowered.latent is not None
     decoder = lowered.decoder
-    recording = Emulator(decoder).run(Inputs({lowered.latent: latent}))
+    recording = Emulator(decoder).run(Inputs({lowered.latent: latent}), "totals")
     with torch.no_grad():
         drawn = ann.generate(amount, torch.Generator().manual_seed(seed)).numpy()
     return {
@@ -128,13 +128,13 @@ def quality(
 
 
 def count_layers(
-    program: Program, inputs: Inputs, recording: Recording, overhead_spikes: dict[str, int]
+    program: Program, images: Images, recording: Recording, overhead_spikes: dict[str, int]
 ) -> list[LayerCount]:
-    """Operations of every layer over all samples; active updates from the states of a few."""
-    few = inputs.select(slice(0, STATE_SAMPLES))
+    """Operations of every layer over all images; active updates from the states of a few."""
+    few, _ = host.encode(program, images[:STATE_SAMPLES])
     states = Emulator(program).run(few, detail="states")
     active = {layer.name: layer.active_updates for layer in count(program, states, few.samples)}
-    counted = count(program, replace(recording, overhead_spikes=overhead_spikes or None), inputs.samples)
+    counted = count(program, replace(recording, overhead_spikes=overhead_spikes or None), len(images))
     return [replace(layer, active_updates=active[layer.name]) for layer in counted]
 
 

@@ -183,10 +183,8 @@ def _raw(p: Population, inputs: Inputs, recording: Recording) -> RawStates:
     bias = bias_value(*inputs.biases[p.name])[:, None] if p.host_bias else p.bias
     before = np.zeros_like(membranes)
     before[:, 1:] = membranes[:, :-1]
-    aligned = p.threshold << ALIGNMENT_SHIFT
-    taken = np.where(before > aligned, aligned, 0) if p.reset == "subtract-delayed" else 0
-    held = hw.saturate_membrane(hw.decay(before, p.membrane_decay) + currents + bias - taken)
-    return RawStates(currents, membranes, held, aligned, p.scale)
+    held = hw.saturate_membrane(hw.integrate(before, currents, p.membrane_decay, p.threshold, bias, p.reset))
+    return RawStates(currents, membranes, held, p.threshold << ALIGNMENT_SHIFT, p.scale)
 
 
 def graph_sources(graph: Graph, name: str) -> tuple[tuple[str, int], ...]:

@@ -54,13 +54,13 @@ def columns(chip: Chip) -> int:
     return -(-chip.cores.value // (chip.cores_per_tile.value * chip.mesh_rows.value))
 
 
-def hops(placement: Placement, counts: Mapping[str, NDArray[np.integer]]) -> Hops:
+def hops(placement: Placement, spikes: Mapping[str, NDArray[np.float64]]) -> Hops:
     """How far the spikes of a sample travel.
 
     Parameters
     ----------
-    counts : mapping of str to ndarray
-        Spikes of every population and source: (samples, neurons).
+    spikes : mapping of str to ndarray
+        Mean spikes in a sample, of every population and source: (neurons,).
 
     Raises
     ------
@@ -68,7 +68,7 @@ def hops(placement: Placement, counts: Mapping[str, NDArray[np.integer]]) -> Hop
         Spikes of a population or source are missing, or those of another number of neurons.
     """
     program, chip = placement.program, placement.chip
-    means = _means(placement, counts)
+    means = _means(placement, spikes)
     home = _homes(placement)
     arrivals = {p.name: Arrivals(program, p, chip, placement.weight_bits) for p in program.populations}
     totals = np.zeros(4)
@@ -81,10 +81,10 @@ def hops(placement: Placement, counts: Mapping[str, NDArray[np.integer]]) -> Hop
         for name, sets in found.items():
             met = union(sets)
             box, mask = selection(met.bounds), met.mask()
-            spikes = means[name].reshape(met.grid)[box][mask]
+            sent = means[name].reshape(met.grid)[box][mask]
             x, y, on = positions(home[name].reshape(met.grid)[box][mask], chip)
             to_x, to_y, to = (int(v[0]) for v in positions(np.array([core.index]), chip))
-            totals += [spikes.sum(), spikes @ abs(x - to_x), spikes @ abs(y - to_y), spikes @ abs(on - to)]
+            totals += [sent.sum(), sent @ abs(x - to_x), sent @ abs(y - to_y), sent @ abs(on - to)]
     return Hops(*(float(total) for total in totals))
 
 
@@ -94,15 +94,15 @@ def _sizes(placement: Placement) -> dict[str, int]:
     return {s.name: s.size for s in program.sources} | {p.name: p.size for p in program.populations}
 
 
-def _means(placement: Placement, counts: Mapping[str, NDArray[np.integer]]) -> dict[str, NDArray[np.float64]]:
+def _means(placement: Placement, spikes: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
     means = {}
     for name, size in _sizes(placement).items():
-        if name not in counts:
+        if name not in spikes:
             raise ValueError(f"{name}: no spike counts of it; run the whole program")
-        array = np.asarray(counts[name])
-        if array.ndim != 2 or array.shape[1] != size or not len(array):
-            raise ValueError(f"{name}: spike counts of shape {array.shape}, wanted (samples, {size})")
-        means[name] = array.mean(0)
+        array = np.asarray(spikes[name], np.float64)
+        if array.shape != (size,):
+            raise ValueError(f"{name}: mean spikes of shape {array.shape}, wanted ({size},)")
+        means[name] = array
     return means
 
 

@@ -93,7 +93,7 @@ def test_nothing_compared_is_not_equal() -> None:
 
 @pytest.mark.parametrize("tile", [1, 2, 100])
 def test_the_emulator_reports_its_progress_and_keeps_what_it_is_asked_to(tile: int) -> None:
-    emulator, seen = Emulator(program()), []
+    emulator, seen = Emulator(program(), threads=1), []
     emulator.tile = tile
     run = emulator.run(inputs(5), "states", ["b"], lambda done, of: seen.append((done, of)))
     assert seen == [(min(first + tile, 5), 5) for first in range(0, 5, tile)]

@@ -1,0 +1,1 @@
+"""Kernels of the emulator, and what decides between them."""

@@ -1,0 +1,214 @@
+"""One synapse group in the emulator: its kernels, and which of them a run should take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from functools import cache
+from math import prod
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Sparse, channel_sum
+from .. import arithmetic as hw
+from ..program import ProgramError, SynapseGroup
+from .dense import EXACT, FloatKernel, IntegerKernel, in_order, product_rate
+from .layout import WORD, Layout, ends
+from .runs import Geometry, Runs, runs
+from .scatter import scatter, scatter_columns
+
+Kernel: TypeAlias = Literal["events", "int8", "float32", "float64"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+Array = NDArray[Any]
+_ran: set[Kernel] = set()
+
+
+@cache
+def first_guess(kernel: Kernel) -> tuple[float, float]:
+    """What a kernel is taken to cost before it has run: seconds an operation, and a spike or a step beside it."""
+    if kernel == "events":
+        return 0.2e-9, 30e-9
+    # Convolutions come near the rate of a matrix product, which takes a moment to measure.
+    return 1.5 / product_rate(kernel), 5e-6
+
+
+def reach(map_: LinearMap) -> int:
+    """Largest magnitude of a sum of binary spikes, and so of every partial sum: all of one sign fire."""
+    weight = map_.weight.astype(np.int64)
+    return max(int(channel_sum(map_, np.maximum(sign * weight, 0)).max(initial=0)) for sign in (1, -1))
+
+
+@dataclass
+class Estimate:
+    """What a kernel costs in seconds: a share for each operation (spikes reaching neurons, or products) and a rest.
+
+    Attributes
+    ----------
+    operation, rest : float
+        The first guess, until the kernel has run.
+    measured : bool
+        It has.
+    """
+
+    operation: float
+    rest: float
+    measured: bool = False
+
+    def seconds(self, operations: float, units: float) -> float:
+        """Expected cost of a run."""
+        return operations * self.operation + units * self.rest
+
+    def learn(self, operations: float, units: float, seconds: float) -> None:
+        """Scale the estimate to what a run took; the first run, which may compile, counts for nothing."""
+        expected = self.seconds(operations, units)
+        if expected <= 0:
+            return
+        factor = seconds / expected
+        # A single disturbed run must not turn the choice over.
+        factor = min(max(factor, 0.05), 20.0) if not self.measured else min(max(factor, 0.7), 1.4)
+        self.operation *= factor
+        self.rest *= factor
+        self.measured = True
+
+
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """Synaptic sums of a group: (samples, steps or 1, cells), laid out as ``geometry`` says."""
+
+    cells: Array
+    geometry: Geometry
+
+
+@dataclass(eq=False)
+class Feed:
+    """A synapse group ready to run.
+
+    Attributes
+    ----------
+    source, target : Layout
+        Orders of the two populations.
+    peak : int
+        Largest spike of the source.
+    forced : str, optional
+        Kernel to take where it can run the map.
+    """
+
+    group: SynapseGroup
+    source: Layout
+    target: Layout
+    peak: int
+    forced: Kernel | None = None
+    estimates: dict[Kernel, Estimate] = field(default_factory=dict)
+    last: tuple[Kernel, float] | None = None  # what ran last, and the share of inputs that fired
+
+    def __post_init__(self) -> None:
+        wanted = ends(self.group.map) or (self.source, self.target)
+        self.inside, self.outside = wanted
+        self.bound = reach(self.group.map) * self.peak
+        self.factor = int(hw.synaptic_sum(np.ones(1, np.int64), self.group.exponent)[0])
+        self.kernels = self._possible()
+        if self.forced not in self.kernels:
+            self.estimates = {k: Estimate(*first_guess(k)) for k in self.kernels}
+        self._made: dict[str, Any] = {}
+        self.products = _products(self.group.map)
+        self.fan_out = self.products / max(1, self.source.neurons)
+
+    def _possible(self) -> tuple[Kernel, ...]:
+        found: list[Kernel] = ["events"]
+        if IntegerKernel.takes(self.group.map, self.peak):
+            found.append("int8")
+        exact = [str(dtype).removeprefix("torch.") for dtype, limit in EXACT.items() if self.bound < limit]
+        if not exact:
+            raise ProgramError(
+                f"synapse group {self.group.name}: sums up to {self.bound} have no exact float type"
+            )
+        return tuple(k for k in KERNELS if k in found or k in exact)
+
+    def choose(self, fired: float, steps: int) -> Kernel:
+        """The kernel for so many spikes over so many steps; results are the same whichever it is."""
+        if self.forced in self.kernels:
+            return self.forced
+        return min(self.kernels, key=lambda k: self.estimates[k].seconds(*self._work(k, fired, steps)))
+
+    def _work(self, kernel: Kernel, fired: float, steps: int) -> tuple[float, float]:
+        if kernel == "events":
+            # Looking for spikes costs something even where there are none.
+            return fired * self.fan_out, fired + steps * (1 + self.source.neurons / 400)
+        return steps * self.products, steps
+
+    def apply(self, raster: Array, fired: float) -> Sums:
+        """Sums of a raster (samples, steps, inputs padded to words) in which so many spikes were sent."""
+        samples, steps = raster.shape[:2]
+        flat = raster.reshape(samples * steps, -1)
+        if self.inside != self.source:
+            flat = _reordered(flat, self.source, self.inside)
+        kernel = self.choose(fired, len(flat))
+        made = self._made.get(kernel)
+        if made is None:
+            made = self._made[kernel] = self._make(kernel)
+        began = time.perf_counter()
+        cells, geometry = self._run(made, flat)
+        if kernel in _ran and kernel in self.estimates:  # the first run of a kernel may compile it
+            work = self._work(kernel, fired, len(flat))
+            self.estimates[kernel].learn(*work, time.perf_counter() - began)
+        _ran.add(kernel)
+        self.last = (kernel, fired / max(1, len(flat) * self.source.neurons))
+        if self.outside != self.target:
+            plain = self.target.enter(self.outside.leave(unpack(cells, geometry)))
+            cells, geometry = np.ascontiguousarray(plain), Geometry.plain(self.target.neurons)
+        return Sums(cells.reshape(samples, steps, -1), geometry)
+
+    def _make(self, kernel: Kernel) -> Any:
+        map_ = self.group.map
+        if kernel == "int8":
+            assert isinstance(map_, Dense | Conv2d)
+            return IntegerKernel(map_, self.inside, self.outside)
+        if kernel != "events":
+            return FloatKernel(map_, self.inside, self.outside, getattr(torch, kernel))
+        if isinstance(map_, Sparse):
+            ordered = in_order(map_, self.inside, self.outside)
+            assert isinstance(ordered, Sparse)
+            return ordered.matrix(ordered.weight).tocsc()
+        narrow = self.bound <= np.iinfo(np.int16).max
+        return runs(map_, self.inside, self.outside, np.int16 if narrow else np.int32)
+
+    def _run(self, made: Any, flat: Array) -> tuple[Array, Geometry]:
+        if isinstance(made, FloatKernel | IntegerKernel):
+            return made.apply(flat[:, : self.inside.neurons]), Geometry.plain(self.outside.neurons)
+        if isinstance(made, Runs):
+            # Scanned by the word where a pixel, or all there is, is a whole number of them.
+            whole = made.channels % WORD == 0 or made.start.size == 2
+            words = flat.view(np.uint64) if whole else np.empty((len(flat), 0), np.uint64)
+            cells = np.empty((len(flat), made.geometry.cells), made.weights.dtype)
+            scatter(
+                flat, words, made.channels, made.groups, made.start, made.out, made.first, made.length,
+                made.weights, made.row, self.peak > 1, cells,
+            )  # fmt: skip
+            return cells, made.geometry
+        sums = np.empty((len(flat), self.outside.neurons), np.int64)
+        scatter_columns(flat, self.inside.neurons, made.indptr, made.indices, made.data, sums)
+        return sums, Geometry.plain(self.outside.neurons)
+
+
+def _products(map_: LinearMap) -> float:
+    """Products of one dense evaluation, borders included."""
+    if isinstance(map_, Dense | Sparse):
+        return float(map_.weight.size)
+    pixels = map_.input_shape[1:] if isinstance(map_, ConvTranspose2d) else map_.output_shape[1:]
+    return float(map_.weight.size * prod(pixels))
+
+
+def unpack(cells: Array, geometry: Geometry) -> Array:
+    """Sums (..., neurons) of cells (..., cells)."""
+    g, lead = geometry, cells.shape[:-1]
+    rows = cells[..., : g.rows * g.stride].reshape(*lead, g.rows, g.stride)
+    return rows[..., g.offset : g.offset + g.width].reshape(*lead, -1)
+
+
+def _reordered(flat: Array, source: Layout, wanted: Layout) -> Array:
+    out = np.zeros_like(flat)
+    out[:, : source.neurons] = wanted.enter(source.leave(flat[:, : source.neurons]))
+    return out

@@ -1,0 +1,170 @@
+"""Integrate-and-fire neurons over all steps of a sample, compiled: a block of neurons at a time, its state in cache.
+
+The formulas are those of :mod:`spikewright.hardware.arithmetic`, in 32 bits. They fit where the synaptic input of a step
+stays within ``SUM_LIMIT``: input aligned by 6 bits and a state together are below 2^25. A decay's product of 36 bits is
+made of two of 24: ``(|s| k) >> 12 = (|s| >> 12) k + ((|s| & 4095) k >> 12)``, exactly.
+
+Each loop writes one array and reads few: with more the compiler cannot tell them apart, and makes no vector
+instructions of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from ...export.formats import ALIGNMENT_SHIFT, DECAY_BITS, RESETS, STATE_LIMIT
+
+#: Largest synaptic input of a step that the 32-bit formulas hold.
+SUM_LIMIT = 1 << 18
+BLOCK = 512
+SUBTRACT, DELAYED = RESETS.index("subtract"), RESETS.index("subtract-delayed")
+
+_I = np.int32
+_ALIGN, _BITS, _LOW = _I(ALIGNMENT_SHIFT), _I(DECAY_BITS), _I((1 << DECAY_BITS) - 1)
+_LIMIT, _TURN, _TOP = _I(STATE_LIMIT), _I(2 * STATE_LIMIT), _I(STATE_LIMIT - 1)
+
+
+@njit(inline="always")
+def _kept(state, keep):  # type: ignore[no-untyped-def]
+    size = _I(abs(state))
+    rest = _I(_I(_I(size >> _BITS) * keep) + _I(_I(_I(size & _LOW) * keep) >> _BITS))
+    return rest if state >= 0 else _I(-rest)
+
+
+@njit
+def _drive(u, sums, factor, constant):  # type: ignore[no-untyped-def]
+    for i in range(u.size):
+        u[i] = _I(_I(_I(sums[i]) * factor) + constant[i]) << _ALIGN
+
+
+@njit
+def _remember(u, before, keep):  # type: ignore[no-untyped-def]
+    for i in range(u.size):
+        u[i] = _I(u[i] + _kept(before[i], keep[i]))
+
+
+@njit
+def _wrap(u):  # type: ignore[no-untyped-def]
+    for i in range(u.size):
+        c = _I(u[i] - _TURN) if u[i] > _LIMIT else u[i]
+        u[i] = _I(c + _TURN) if c <= -_LIMIT else c
+
+
+@njit
+def _take(due, v, aligned):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        due[i] = aligned[i] if v[i] > aligned[i] else _I(0)
+
+
+@njit
+def _leak(v, keep):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        v[i] = _kept(v[i], keep[i])
+
+
+@njit
+def _integrate(v, u, bias):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        m = _I(_I(v[i] + u[i]) + bias[i])
+        m = m if m < _TOP else _TOP
+        v[i] = m if m > -_TOP else _I(-_TOP)
+
+
+@njit
+def _integrate_delayed(v, u, bias, due):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        m = _I(_I(_I(v[i] + u[i]) + bias[i]) - due[i])
+        m = m if m < _TOP else _TOP
+        v[i] = m if m > -_TOP else _I(-_TOP)
+
+
+@njit
+def _fire(v, aligned, spikes):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        spikes[i] = np.uint8(v[i] > aligned[i])
+
+
+@njit
+def _reset(v, aligned, subtract):  # type: ignore[no-untyped-def]
+    if subtract:
+        for i in range(v.size):
+            v[i] = _I(v[i] - aligned[i]) if v[i] > aligned[i] else v[i]
+    else:
+        for i in range(v.size):
+            v[i] = _I(0) if v[i] > aligned[i] else v[i]
+
+
+@njit
+def _tally(counts, spikes):  # type: ignore[no-untyped-def]
+    for i in range(counts.size):
+        counts[i] = _I(counts[i] + _I(spikes[i]))
+
+
+@njit(nogil=True, cache=True)
+def integrate(  # type: ignore[no-untyped-def]
+    acc, rows, width, stride, offset, factor, constant, bias, aligned, keep_u, keep_v, current, reset,
+    spikes, counts, last,
+):  # fmt: skip
+    """Run a population over one window a sample, from zero state.
+
+    Parameters
+    ----------
+    acc : ndarray
+        Synaptic sums (samples, steps or 1, cells); one step means the same at every step.
+    rows, width, stride, offset : int
+        Where a row of cells holds the neurons (see :class:`spikewright.hardware.emulation.runs.Geometry`).
+    factor : int32
+        Synaptic input of one unit of the sums.
+    constant : ndarray of int32
+        Input at every step (neurons,).
+    bias : ndarray of int32
+        (samples or 1, neurons), membrane units.
+    aligned : ndarray of int32
+        Thresholds in membrane units (neurons,).
+    keep_u, keep_v : ndarray of int32
+        What current and membrane keep of themselves, of 4096 (neurons,).
+    current : bool
+        Some current keeps something.
+    reset : int
+        By its place in :data:`~spikewright.export.formats.RESETS`.
+    spikes : ndarray of uint8
+        Output (samples, steps, at least neurons).
+    counts, last : ndarray of int32
+        Outputs (samples, neurons): spikes of the sample, last membrane.
+    """
+    samples, steps = spikes.shape[0], spikes.shape[1]
+    room = np.empty((4, BLOCK), np.int32)
+    same = acc.shape[1] == 1
+    for n in range(samples):
+        own_bias = bias[n if bias.shape[0] > 1 else 0]
+        for r in range(rows):
+            for begin in range(0, width, BLOCK):
+                size = min(BLOCK, width - begin)
+                source, target = r * stride + offset + begin, r * width + begin
+                u, v, before, due = room[0, :size], room[1, :size], room[2, :size], room[3, :size]
+                u[:] = 0
+                v[:] = 0
+                here = slice(target, target + size)
+                tally = counts[n, here]
+                tally[:] = 0
+                for t in range(steps):
+                    if current:
+                        before[:] = u
+                    _drive(u, acc[n, 0 if same else t, source : source + size], factor, constant[here])
+                    if current:
+                        _remember(u, before, keep_u[here])
+                    _wrap(u)
+                    if reset == DELAYED:
+                        _take(due, v, aligned[here])
+                    _leak(v, keep_v[here])
+                    fired = spikes[n, t, here]
+                    if reset == DELAYED:
+                        _integrate_delayed(v, u, own_bias[here], due)
+                        _fire(v, aligned[here], fired)
+                    else:
+                        _integrate(v, u, own_bias[here])
+                        _fire(v, aligned[here], fired)
+                        _reset(v, aligned[here], reset == SUBTRACT)
+                    _tally(tally, fired)
+                last[n, here] = v
