@@ -32,23 +32,29 @@ def _kept(state, keep):  # type: ignore[no-untyped-def]
     return rest if state >= 0 else _I(-rest)
 
 
+@njit(inline="always")
+def _wrapped(c):  # type: ignore[no-untyped-def]
+    c = _I(c - _TURN) if c > _LIMIT else c
+    return _I(c + _TURN) if c <= -_LIMIT else c
+
+
+@njit(inline="always")
+def _saturated(m):  # type: ignore[no-untyped-def]
+    m = m if m < _TOP else _TOP
+    return m if m > -_TOP else _I(-_TOP)
+
+
 @njit
 def _drive(u, sums, factor, constant):  # type: ignore[no-untyped-def]
     for i in range(u.size):
-        u[i] = _I(_I(_I(sums[i]) * factor) + constant[i]) << _ALIGN
+        u[i] = _wrapped(_I(_I(_I(_I(sums[i]) * factor) + constant[i]) << _ALIGN))
 
 
 @njit
-def _remember(u, before, keep):  # type: ignore[no-untyped-def]
+def _drive_current(u, sums, factor, constant, keep):  # type: ignore[no-untyped-def]
     for i in range(u.size):
-        u[i] = _I(u[i] + _kept(before[i], keep[i]))
-
-
-@njit
-def _wrap(u):  # type: ignore[no-untyped-def]
-    for i in range(u.size):
-        c = _I(u[i] - _TURN) if u[i] > _LIMIT else u[i]
-        u[i] = _I(c + _TURN) if c <= -_LIMIT else c
+        arriving = _I(_I(_I(_I(sums[i]) * factor) + constant[i]) << _ALIGN)
+        u[i] = _wrapped(_I(arriving + _kept(u[i], keep[i])))
 
 
 @njit
@@ -58,25 +64,15 @@ def _take(due, v, aligned):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _leak(v, keep):  # type: ignore[no-untyped-def]
+def _integrate(v, keep, u, bias):  # type: ignore[no-untyped-def]
     for i in range(v.size):
-        v[i] = _kept(v[i], keep[i])
+        v[i] = _saturated(_I(_I(_kept(v[i], keep[i]) + u[i]) + bias[i]))
 
 
 @njit
-def _integrate(v, u, bias):  # type: ignore[no-untyped-def]
+def _integrate_delayed(v, keep, u, bias, due):  # type: ignore[no-untyped-def]
     for i in range(v.size):
-        m = _I(_I(v[i] + u[i]) + bias[i])
-        m = m if m < _TOP else _TOP
-        v[i] = m if m > -_TOP else _I(-_TOP)
-
-
-@njit
-def _integrate_delayed(v, u, bias, due):  # type: ignore[no-untyped-def]
-    for i in range(v.size):
-        m = _I(_I(_I(v[i] + u[i]) + bias[i]) - due[i])
-        m = m if m < _TOP else _TOP
-        v[i] = m if m > -_TOP else _I(-_TOP)
+        v[i] = _saturated(_I(_I(_I(_kept(v[i], keep[i]) + u[i]) + bias[i]) - due[i]))
 
 
 @njit
@@ -86,19 +82,32 @@ def _fire(v, aligned, spikes):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _reset(v, aligned, subtract):  # type: ignore[no-untyped-def]
-    if subtract:
-        for i in range(v.size):
-            v[i] = _I(v[i] - aligned[i]) if v[i] > aligned[i] else v[i]
-    else:
-        for i in range(v.size):
-            v[i] = _I(0) if v[i] > aligned[i] else v[i]
+def _fire_to_zero(v, aligned, spikes):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        fired = v[i] > aligned[i]
+        spikes[i] = np.uint8(fired)
+        v[i] = _I(0) if fired else v[i]
+
+
+@njit
+def _fire_and_subtract(v, aligned, spikes):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        fired = v[i] > aligned[i]
+        spikes[i] = np.uint8(fired)
+        v[i] = _I(v[i] - aligned[i]) if fired else v[i]
 
 
 @njit
 def _tally(counts, spikes):  # type: ignore[no-untyped-def]
     for i in range(counts.size):
-        counts[i] = _I(counts[i] + _I(spikes[i]))
+        counts[i] = np.uint8(counts[i] + spikes[i])
+
+
+@njit
+def _carry(counts, tally):  # type: ignore[no-untyped-def]
+    for i in range(counts.size):
+        counts[i] = _I(counts[i] + _I(tally[i]))
+        tally[i] = np.uint8(0)
 
 
 @njit(nogil=True, cache=True)
@@ -134,7 +143,7 @@ def integrate(  # type: ignore[no-untyped-def]
         Outputs (samples, neurons): spikes of the sample, last membrane.
     """
     samples, steps = spikes.shape[0], spikes.shape[1]
-    room = np.empty((4, BLOCK), np.int32)
+    room, tallies = np.empty((3, BLOCK), np.int32), np.zeros(BLOCK, np.uint8)
     same = acc.shape[1] == 1
     for n in range(samples):
         own_bias = bias[n if bias.shape[0] > 1 else 0]
@@ -142,29 +151,30 @@ def integrate(  # type: ignore[no-untyped-def]
             for begin in range(0, width, BLOCK):
                 size = min(BLOCK, width - begin)
                 source, target = r * stride + offset + begin, r * width + begin
-                u, v, before, due = room[0, :size], room[1, :size], room[2, :size], room[3, :size]
+                u, v, due, tally = room[0, :size], room[1, :size], room[2, :size], tallies[:size]
                 u[:] = 0
                 v[:] = 0
                 here = slice(target, target + size)
-                tally = counts[n, here]
-                tally[:] = 0
+                fixed, pushed, limit = constant[here], own_bias[here], aligned[here]
+                kept_u, kept_v, counted = keep_u[here], keep_v[here], counts[n, here]
+                counted[:] = 0
                 for t in range(steps):
+                    sums, fired = acc[n, 0 if same else t, source : source + size], spikes[n, t, here]
                     if current:
-                        before[:] = u
-                    _drive(u, acc[n, 0 if same else t, source : source + size], factor, constant[here])
-                    if current:
-                        _remember(u, before, keep_u[here])
-                    _wrap(u)
-                    if reset == DELAYED:
-                        _take(due, v, aligned[here])
-                    _leak(v, keep_v[here])
-                    fired = spikes[n, t, here]
-                    if reset == DELAYED:
-                        _integrate_delayed(v, u, own_bias[here], due)
-                        _fire(v, aligned[here], fired)
+                        _drive_current(u, sums, factor, fixed, kept_u)
                     else:
-                        _integrate(v, u, own_bias[here])
-                        _fire(v, aligned[here], fired)
-                        _reset(v, aligned[here], reset == SUBTRACT)
+                        _drive(u, sums, factor, fixed)
+                    if reset == DELAYED:
+                        _take(due, v, limit)
+                        _integrate_delayed(v, kept_v, u, pushed, due)
+                        _fire(v, limit, fired)
+                    else:
+                        _integrate(v, kept_v, u, pushed)
+                        if reset == SUBTRACT:
+                            _fire_and_subtract(v, limit, fired)
+                        else:
+                            _fire_to_zero(v, limit, fired)
                     _tally(tally, fired)
+                    if t % 255 == 254 or t == steps - 1:  # before the bytes run over
+                        _carry(counted, tally)
                 last[n, here] = v
