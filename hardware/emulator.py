@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..export.formats import Ints, bias_value
 from ..export.order import stages
-from .emulation.feed import KERNELS, Feed, Kernel, unpack
+from .emulation.feed import KERNELS, Choice, Feed, Kernel, unpack
 from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
 from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
@@ -41,6 +41,22 @@ def order(program: Program) -> list[list[Population]]:
     prompt = {(g.source, g.target) for g in groups if not g.lag}
     late = {(g.source, g.target) for g in groups} - prompt
     return [[populations[name] for name in stage] for stage in stages(sources, late)]
+
+
+def refuse_early(program: Program) -> None:
+    """Refuse a program whose branches nobody lined up.
+
+    Raises
+    ------
+    ProgramError
+        Spikes of one sample reach another; the message names the synapse group.
+    """
+    early = next((g for g in program.synapses if g.lag < 0), None)
+    if early is not None:
+        raise ProgramError(
+            f"synapse group {early.name}: delivers {-early.lag} steps early, which mixes samples; balance the "
+            "delays, or run the reference"
+        )
 
 
 class Emulator:
@@ -64,12 +80,7 @@ class Emulator:
 
     def __init__(self, program: Program, *, kernel: Kernel | None = None, threads: int | None = None) -> None:
         validate(program)
-        early = next((g for g in program.synapses if g.lag < 0), None)
-        if early is not None:
-            raise ProgramError(
-                f"synapse group {early.name}: delivers {-early.lag} steps early, which mixes samples; balance the "
-                "delays, or run the reference"
-            )
+        refuse_early(program)
         if kernel is not None and kernel not in KERNELS:
             raise ProgramError(f"kernel is {kernel!r}; choose one of {', '.join(KERNELS)}")
         if threads is not None and threads < 1:
@@ -135,6 +146,10 @@ class Emulator:
             done += tile.samples
             progress(done, inputs.samples)
         return merge(parts, time.perf_counter() - began)
+
+    def explain(self) -> list[Choice]:
+        """The kernel of each synapse group, and what the others were expected to cost."""
+        return [feed.explain() for feed in self.feeds.values()]
 
     def _parts(
         self, tiles: list[Inputs], detail: Detail, keep: Collection[str] | None

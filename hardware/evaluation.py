@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import host
+from .device_emulator import DeviceEmulator
 from .emulator import Emulator
 from .recording import Recording, merge
 
@@ -45,7 +46,7 @@ class Evaluation:
 
 
 def evaluate(
-    emulator: Emulator,
+    emulator: Emulator | DeviceEmulator,
     samples: NDArray[np.float32],
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:

@@ -14,8 +14,13 @@ from .errors import BuildError
 KEY = "samples"
 
 
-def load_samples(file: Path) -> NDArray[np.float32]:
+def load_samples(file: Path, *, mapped: bool = False) -> NDArray[Any]:
     """Read samples (N, ...) from an ``.npy``, or from an ``.npz`` with one array or one called ``samples``.
+
+    Parameters
+    ----------
+    mapped : bool
+        Leave an ``.npy`` on disk and in its own type, for whoever takes a few samples at a time; else float32.
 
     Raises
     ------
@@ -23,7 +28,7 @@ def load_samples(file: Path) -> NDArray[np.float32]:
         The file is missing, unreadable, or holds no numbers.
     """
     try:
-        loaded: Any = np.load(file, allow_pickle=False)
+        loaded: Any = np.load(file, mmap_mode="r" if mapped else None, allow_pickle=False)
         if isinstance(loaded, np.lib.npyio.NpzFile):
             with loaded as archive:
                 names = archive.files
@@ -42,7 +47,7 @@ def load_samples(file: Path) -> NDArray[np.float32]:
         raise BuildError(f"{file}: not a readable .npy file ({error}); save it with numpy.save") from None
     if not isinstance(loaded, np.ndarray) or loaded.ndim < 2 or loaded.dtype.kind not in "fiub":
         raise BuildError(f"{file}: holds no array of samples (N, ...)")
-    return loaded.astype(np.float32)
+    return loaded if mapped else loaded.astype(np.float32)
 
 
 def random_spikes(

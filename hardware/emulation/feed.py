@@ -22,6 +22,9 @@ from .scatter import scatter, scatter_columns
 
 Kernel: TypeAlias = Literal["events", "int8", "float32", "float64"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+#: Runs after which a kernel that never ran is tried, and one that lost is tried again; and the most that it may be
+#: expected to take, in times the best.
+TRY_EVERY, TRY_AGAIN, TRY_BELOW = 8, 64, 6.0
 Array = NDArray[Any]
 _ran: set[Kernel] = set()
 
@@ -62,13 +65,12 @@ class Estimate:
         return operations * self.operation + units * self.rest
 
     def learn(self, operations: float, units: float, seconds: float) -> None:
-        """Scale the estimate to what a run took; the first run, which may compile, counts for nothing."""
+        """Scale the estimate to what a run took: down at once, up slowly, since runs are disturbed but never sped up."""
         expected = self.seconds(operations, units)
         if expected <= 0:
             return
         factor = seconds / expected
-        # A single disturbed run must not turn the choice over.
-        factor = min(max(factor, 0.05), 20.0) if not self.measured else min(max(factor, 0.7), 1.4)
+        factor = min(factor, 1.1 if self.measured else 3.0)
         self.operation *= factor
         self.rest *= factor
         self.measured = True
@@ -80,6 +82,32 @@ class Sums:
 
     cells: Array
     geometry: Geometry
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which kernel a group ran on, and why.
+
+    Attributes
+    ----------
+    group, map : str
+        Synapse group, and the kind of its map.
+    kernel : str, or None
+        What ran last; None for one that is computed once, or never ran.
+    rate : float
+        Spikes an input and step that it met.
+    seconds : dict of str to float
+        What each kernel is expected to take for a sample and step at that rate; empty where one was forced.
+    measured : tuple of str
+        Kernels that have run, so that this is no first guess.
+    """
+
+    group: str
+    map: str
+    kernel: Kernel | None
+    rate: float
+    seconds: dict[Kernel, float]
+    measured: tuple[Kernel, ...]
 
 
 @dataclass(eq=False)
@@ -103,6 +131,7 @@ class Feed:
     forced: Kernel | None = None
     estimates: dict[Kernel, Estimate] = field(default_factory=dict)
     last: tuple[Kernel, float] | None = None  # what ran last, and the share of inputs that fired
+    runs: int = 0
 
     def __post_init__(self) -> None:
         wanted = ends(self.group.map) or (self.source, self.target)
@@ -131,13 +160,30 @@ class Feed:
         """The kernel for so many spikes over so many steps; results are the same whichever it is."""
         if self.forced in self.kernels:
             return self.forced
-        return min(self.kernels, key=lambda k: self.estimates[k].seconds(*self._work(k, fired, steps)))
+        costs = {k: self.estimates[k].seconds(*self._work(k, fired, steps)) for k in self.kernels}
+        best = min(costs, key=lambda k: costs[k])
+        self.runs += 1
+        # A guess may be wrong, and a single measurement too: what might be better is tried now and then.
+        again = self.runs % TRY_AGAIN == 0
+        if again or self.runs % TRY_EVERY == 0:
+            others = [k for k in costs if k != best and (again or not self.estimates[k].measured)]
+            worth = [k for k in others if costs[k] < TRY_BELOW * costs[best]]
+            return min(worth, key=lambda k: costs[k], default=best)
+        return best
 
     def _work(self, kernel: Kernel, fired: float, steps: int) -> tuple[float, float]:
         if kernel == "events":
             # Looking for spikes costs something even where there are none.
             return fired * self.fan_out, fired + steps * (1 + self.source.neurons / 400)
         return steps * self.products, steps
+
+    def explain(self) -> Choice:
+        """What ran last, beside what the others would cost."""
+        kernel, rate = self.last or (None, 0.0)
+        fired = rate * self.source.neurons
+        costs = {k: e.seconds(*self._work(k, fired, 1)) for k, e in self.estimates.items()}
+        measured = tuple(k for k, e in self.estimates.items() if e.measured)
+        return Choice(self.group.name, type(self.group.map).__name__, kernel, rate, costs, measured)
 
     def apply(self, raster: Array, fired: float) -> Sums:
         """Sums of a raster (samples, steps, inputs padded to words) in which so many spikes were sent."""

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from .main import MISSING, app
 from .options import JsonOption, print_json, steps_to_stderr
+
+
+class KernelName(StrEnum):
+    """Kernels of the emulator."""
+
+    events = "events"
+    int8 = "int8"
+    float32 = "float32"
+    float64 = "float64"
 
 
 class Backend(StrEnum):
@@ -36,11 +45,23 @@ def simulate(
         int | None,
         typer.Option("--steps", min=1, help="Time steps of a sample, which a .net file does not state."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Samples to run.")] = 16,
+    count: Annotated[int, typer.Option(min=0, help="Samples to run; 0 for all.")] = 16,
     out: Annotated[
         Path | None, typer.Option("--out", help="Write rasters, states and results to this .npz.")
     ] = None,
     time_limit: Annotated[float, typer.Option(help="Seconds that Lava may take.")] = 600.0,
+    device: Annotated[
+        str | None, typer.Option(help="Run the emulator on a device of torch, such as cuda.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of the emulator; one a processor by default.")
+    ] = None,
+    kernel: Annotated[
+        KernelName | None, typer.Option(help="Take this kernel of the emulator wherever it can run.")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which kernel each synapse group ran on, and why.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Run a program on a backend and print its spikes by population."""
@@ -57,6 +78,9 @@ def simulate(
             count=count,
             out=out,
             time_limit=time_limit,
+            device=device,
+            threads=threads,
+            kernel=None if kernel is None else kernel.value,
         )
     except LavaError as error:
         typer.echo(f"error: {error}", err=True)
@@ -67,3 +91,17 @@ def simulate(
     for name, row in summary["populations"].items():
         typer.echo(f"{name:<24} {row['spikes_per_sample']:>12.1f} spikes/sample  rate {row['rate']:.4f}")
     typer.echo(f"{summary['seconds']:.2f} s for {summary['samples']} samples on {summary['backend']}")
+    if explain:
+        _explain(summary.get("kernels", []))
+
+
+def _explain(choices: list[dict[str, Any]]) -> None:
+    """One line a synapse group: what ran, the rate it met, and what each kernel costs."""
+    if not choices:
+        typer.echo("no kernels to explain: the emulator chooses them on the processor, without --out")
+    for c in choices:
+        costs = (
+            f"{k} {1e6 * s:.3g} us{'' if k in c['measured'] else ' (guess)'}" for k, s in c["seconds"].items()
+        )
+        ran = c["kernel"] or "once"
+        typer.echo(f"{c['group']:<32} {c['map']:<16} {ran:<8} rate {c['rate']:.4f}  {', '.join(costs)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from math import prod
 from typing import Any
 
@@ -15,6 +16,8 @@ from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap,
 from spikewright.export.unroll import unroll
 from spikewright.hardware import lava, reference
 from spikewright.hardware.arithmetic import synaptic_sum
+from spikewright.hardware.emulation.feed import KERNELS
+from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
 from spikewright.hardware.recording import Comparison, Recording, compare
 from tests.programs import programs
@@ -45,9 +48,13 @@ def difference(expected: Program, program: Program, inputs: Inputs) -> tuple[Com
 
 
 def agree(program: Program, inputs: Inputs) -> Recording:
-    """Lava and the reference agree; returns the reference's recording."""
+    """Lava, the reference and every kernel of the emulator agree; returns the reference's recording."""
     result, wanted = difference(program, program, inputs)
     assert result.equal, result.first
+    for kernel, threads in product((None, *KERNELS), (1, 2)):
+        fast = Emulator(program, kernel=kernel, threads=threads).run(inputs, "spikes")
+        assert all((fast.spikes[name] == raster).all() for name, raster in wanted.spikes.items())
+        assert all((fast.readouts[name] == last).all() for name, last in wanted.readouts.items())
     return wanted
 
 
