@@ -88,6 +88,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 	@$(PIP) "$(TORCH)"
 	@$(PIP) -c constraints.txt -e ".[norse,lava,onnxruntime]"
 	@$(PIP) --no-deps --ignore-requires-python lava-nc==0.10.0 || echo "warning: lava-nc could not be installed; the Lava check will not run"
+	@$(BIN)/python -m spikewright.hardware.emulation.warm
 	@touch $@
 
 # lava-dl 0.6.0 declares Python 3.10 only as well, and asks for much that its netx does not use. Only tests want it.

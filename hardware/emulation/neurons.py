@@ -110,17 +110,32 @@ def _carry(counts, tally):  # type: ignore[no-untyped-def]
         tally[i] = np.uint8(0)
 
 
+#: Types that the kernel takes sums in, by their number.
+KINDS = (np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.float32))
+
+
+def by_kind(sums):  # type: ignore[no-untyped-def]
+    """Sums as the kernel takes them: three arrays, of which one holds them, and its number."""
+    kind = KINDS.index(sums.dtype)
+    arrays = [np.empty((1, 1, 0), dtype) for dtype in KINDS]
+    arrays[kind] = sums
+    return (*arrays, kind)
+
+
 @njit(nogil=True, cache=True)
 def integrate(  # type: ignore[no-untyped-def]
-    acc, rows, width, stride, offset, factor, constant, bias, aligned, keep_u, keep_v, current, reset,
+    narrow, wide, real, kind, rows, width, stride, offset, factor, constant, bias, aligned, keep_u, keep_v, current, reset,
     spikes, counts, last,
 ):  # fmt: skip
     """Run a population over one window a sample, from zero state.
 
     Parameters
     ----------
-    acc : ndarray
-        Synaptic sums (samples, steps or 1, cells); one step means the same at every step.
+    narrow, wide, real : ndarray of int16, int32, float32
+        Synaptic sums (samples, steps or 1, cells) in one of them, the others empty: compiled once for all three. One step
+        means the same at every step.
+    kind : int
+        Which one holds them: 0, 1 or 2.
     rows, width, stride, offset : int
         Where a row of cells holds the neurons (see :class:`spikewright.hardware.emulation.runs.Geometry`).
     factor : int32
@@ -144,7 +159,7 @@ def integrate(  # type: ignore[no-untyped-def]
     """
     samples, steps = spikes.shape[0], spikes.shape[1]
     room, tallies = np.empty((3, BLOCK), np.int32), np.zeros(BLOCK, np.uint8)
-    same = acc.shape[1] == 1
+    same = (narrow.shape[1], wide.shape[1], real.shape[1])[kind] == 1
     for n in range(samples):
         own_bias = bias[n if bias.shape[0] > 1 else 0]
         for r in range(rows):
@@ -159,11 +174,21 @@ def integrate(  # type: ignore[no-untyped-def]
                 kept_u, kept_v, counted = keep_u[here], keep_v[here], counts[n, here]
                 counted[:] = 0
                 for t in range(steps):
-                    sums, fired = acc[n, 0 if same else t, source : source + size], spikes[n, t, here]
-                    if current:
-                        _drive_current(u, sums, factor, fixed, kept_u)
+                    at, cells, fired = 0 if same else t, slice(source, source + size), spikes[n, t, here]
+                    if kind == 0:
+                        if current:
+                            _drive_current(u, narrow[n, at, cells], factor, fixed, kept_u)
+                        else:
+                            _drive(u, narrow[n, at, cells], factor, fixed)
+                    elif kind == 1:
+                        if current:
+                            _drive_current(u, wide[n, at, cells], factor, fixed, kept_u)
+                        else:
+                            _drive(u, wide[n, at, cells], factor, fixed)
+                    elif current:
+                        _drive_current(u, real[n, at, cells], factor, fixed, kept_u)
                     else:
-                        _drive(u, sums, factor, fixed)
+                        _drive(u, real[n, at, cells], factor, fixed)
                     if reset == DELAYED:
                         _take(due, v, limit)
                         _integrate_delayed(v, kept_v, u, pushed, due)

@@ -24,7 +24,7 @@ from ..program import Population
 from .dense import EXACT, FloatKernel
 from .feed import Feed, Sums
 from .layout import Layout, padded
-from .neurons import SUM_LIMIT, integrate
+from .neurons import KINDS, SUM_LIMIT, by_kind, integrate
 from .runs import Geometry
 from .scatter import add_sums
 
@@ -98,11 +98,11 @@ class Neurons:
         else:
             cells, factor = self.total(arriving, samples, np.int32), 1
             geometry = Geometry.plain(self.layout.neurons)
-        if cells.dtype == np.int64 or cells.dtype == np.float64:  # few variants, since each is compiled
+        if cells.dtype not in KINDS:
             cells = cells.astype(np.int32)
         constant, aligned, keep_u, keep_v = self._narrow
         integrate(
-            cells, geometry.rows, geometry.width, geometry.stride, geometry.offset, np.int32(factor), constant,
+            *by_kind(cells), geometry.rows, geometry.width, geometry.stride, geometry.offset, np.int32(factor), constant,
             bias.astype(np.int32), aligned, keep_u, keep_v, bool(keep_u.any()), self.reset,
             window.spikes, window.counts, window.last,
         )  # fmt: skip

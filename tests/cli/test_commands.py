@@ -105,6 +105,27 @@ def test_simulate_takes_samples_of_ones_own(build: Path, tmp_path: Path) -> None
     assert "2 samples" in done.stdout
 
 
+def test_simulate_explains_its_kernels_and_takes_one_by_name(build: Path, tmp_path: Path) -> None:
+    found = {}
+    for options in (["--explain"], ["--kernel", "float64", "--threads", "1"], ["--device", "cpu"]):
+        done = spikewright("simulate", build, "--count", "0", *options, "--json", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        found[options[0]] = json.loads(done.stdout)
+    spikes = [
+        {name: row["spikes_per_sample"] for name, row in summary["populations"].items()}
+        for summary in found.values()
+    ]
+    assert spikes[0] == spikes[1] == spikes[2]
+    assert {c["kernel"] for c in found["--kernel"]["kernels"]} == {"float64"}
+    assert all(c["seconds"] for c in found["--explain"]["kernels"])
+    told = spikewright("simulate", build, "--explain", cwd=tmp_path)
+    assert "e2_affine" in told.stdout
+    assert " us" in told.stdout
+    missing = spikewright("simulate", build, "--device", "nowhere", cwd=tmp_path)
+    assert missing.returncode == 2
+    assert "device 'nowhere'" in missing.stderr
+
+
 @pytest.mark.parametrize("file", ["model.nir", "model.int8.nir", "program.npz", ""])
 def test_inspect_shows_every_artefact(build: Path, file: str) -> None:
     done = spikewright("inspect", build / file, cwd=build)

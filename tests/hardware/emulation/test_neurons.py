@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikewright.export.formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, RESETS, THRESHOLD_MAX
 from spikewright.hardware import arithmetic
-from spikewright.hardware.emulation.neurons import BLOCK, SUM_LIMIT, integrate
+from spikewright.hardware.emulation.neurons import BLOCK, SUM_LIMIT, by_kind, integrate
 
 Run = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -26,7 +26,7 @@ def ours(
         for a in (threshold << ALIGNMENT_SHIFT, DECAY_ONE - CURRENT_DECAY_OFFSET - du, DECAY_ONE - dv)
     ]
     integrate(
-        sums, 1, n, n, 0, np.int32(factor), np.full(n, constant, np.int32), bias.astype(np.int32), *narrow,
+        *by_kind(sums), 1, n, n, 0, np.int32(factor), np.full(n, constant, np.int32), bias.astype(np.int32), *narrow,
         bool(narrow[1].any()), RESETS.index(reset), spikes, counts, last,  # type: ignore[arg-type]
     )  # fmt: skip
     return spikes[:, :, :n], counts, last
@@ -88,7 +88,10 @@ def test_every_decay_of_both_states(reset: str) -> None:
             (registers - 1, registers),
             (np.full(4096, -1), registers + 1),
         ):
-            assert equal(ours(sums, du, dv, high, none, reset), defined(sums, du, dv, high, none, reset))
+            assert equal(
+                ours(sums.astype(np.int32), du, dv, high, none, reset),
+                defined(sums, du, dv, high, none, reset),
+            )
 
 
 def test_factor_and_constant_are_part_of_the_input() -> None:
@@ -112,7 +115,7 @@ def test_more_neurons_than_a_block_and_more_spikes_than_a_byte() -> None:
     counts, last = (np.zeros((1, n), np.int32) for _ in range(2))
     narrow = [a.astype(np.int32) for a in (threshold, du * 0, dv * 0)]
     integrate(
-        sums, 1, n, n, 0, np.int32(1), np.zeros(n, np.int32), np.zeros((1, n), np.int32), *narrow, False, 0,
+        *by_kind(sums), 1, n, n, 0, np.int32(1), np.zeros(n, np.int32), np.zeros((1, n), np.int32), *narrow, False, 0,
         spikes, counts, last,
     )  # fmt: skip
     assert (counts[0] == np.where(np.arange(n) % 3 > 0, steps, 0)).all()
