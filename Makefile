@@ -53,8 +53,8 @@ test-slow: $(VENV)/.test  ## The long tests
 test-reliability: $(VENV)/.runtime  ## 2,000 random networks on the emulator and 200 on Lava; writes docs/reliability.md
 	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 2000 --lava 200 --out docs/reliability.md
 
-test-exhaustive: $(VENV)/.runtime  ## 20,000 random networks on the emulator and 2,000 on Lava
-	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 20000 --lava 2000
+test-exhaustive: $(VENV)/.runtime  ## 20,000 random networks on the emulator and 2,000 on Lava; writes docs/reliability.md
+	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 20000 --lava 2000 --out docs/reliability.md
 
 # mypy sees the rooms where their import name says they are.
 lint: $(VENV)/.lint  ## Style and types
