@@ -65,9 +65,7 @@ class Builder:
             flat = (int(np.prod(self.shape(self.last))),)
             self.add(Layer(f"flatten{self._count('flatten') + 1}", "flatten", (self.last,), flat))
         weight = on_grid(self.random.standard_normal((size, *self.shape(self.last))))
-        return self.add(
-            Layer(f"linear{self._count('linear') + 1}", "linear", (self.last,), (size,), weight)
-        )
+        return self.add(Layer(f"linear{self._count('linear') + 1}", "linear", (self.last,), (size,), weight))
 
     def pool(self, size: int) -> str:
         """Sums over windows."""

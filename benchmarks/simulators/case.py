@@ -63,9 +63,7 @@ def compiled(network: Network, samples: NDArray[np.uint8] | NDArray[np.float32])
     floats = samples[:CALIBRATION_SAMPLES].astype(np.float32)
     one = torch.from_numpy(floats[0] if network.coding == "direct" else floats[0, 0])
     graph = to_float(
-        trace(
-            StepNetwork(network), one, timesteps=network.steps, coding=network.coding, name=network.name
-        )
+        trace(StepNetwork(network), one, timesteps=network.steps, coding=network.coding, name=network.name)
     )
     return compile_program(quantise(graph, Calibration.of(run_float(graph, floats)), per_channel=False))
 

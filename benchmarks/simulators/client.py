@@ -69,6 +69,11 @@ class Worker:
             with np.load(file) as arrays:
                 return dict(arrays)
 
+    @property
+    def alive(self) -> bool:
+        """The process is there."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the process."""
         if self._process.stdin is not None:

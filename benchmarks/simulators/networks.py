@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ...models.data import load_images, prepare
-from ...models.esvae import BETA, READOUT_BETA, SIZES, ESVAE, ESVAEConfig
+from ...models.esvae import BETA, ESVAE, READOUT_BETA, SIZES, ESVAEConfig
 from .builder import GRID, Builder, on_grid
 from .calibrate import calibrated
 from .workers.network import Kind, Layer, Network
@@ -158,7 +158,9 @@ NETWORKS: dict[str, Entry] = {
 }
 
 
-def draw_inputs(network: Network, density: float | None, samples: int) -> NDArray[np.uint8] | NDArray[np.float32]:
+def draw_inputs(
+    network: Network, density: float | None, samples: int
+) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Random spikes of a density, or digits for a network that sees images."""
     if network.coding == "direct":
         height, width = network.input_shape[1:]
@@ -186,5 +188,3 @@ def make(
     rate = IMAGE_RATE if density is None else float(np.clip(density, *RATES))
     network = calibrated(network, torch.from_numpy(inputs[:CALIBRATION_SAMPLES]), rate)
     return network, inputs[:samples]
-
-

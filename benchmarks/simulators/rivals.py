@@ -253,7 +253,9 @@ def main() -> None:
     names = parser.parse_args().names or separate
     unknown = sorted(set(names) - set(separate))
     if unknown:
-        parser.error(f"{', '.join(unknown)}: no rival with an environment of its own; those are {', '.join(separate)}")
+        parser.error(
+            f"{', '.join(unknown)}: no rival with an environment of its own; those are {', '.join(separate)}"
+        )
     for name in names:
         rival = RIVALS[name]
         try:
@@ -261,7 +263,9 @@ def main() -> None:
         except (InstallError, OSError) as error:
             print(f"warning: {name} could not be installed ({error}); the benchmark goes on without it")
         else:
-            print(f"{rival.title}: {'installed' if made else 'is installed'} in {environment(name)}", flush=True)
+            print(
+                f"{rival.title}: {'installed' if made else 'is installed'} in {environment(name)}", flush=True
+            )
 
 
 if __name__ == "__main__":

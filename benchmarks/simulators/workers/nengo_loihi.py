@@ -59,7 +59,9 @@ class NengoLoihi:
                     weights = self.network.layer(layer.inputs[0])
                     assert weights.weight is not None
                     found[layer.name] = _population(layer.shape[0], layer.beta)
-                    scale = 1 / layer.threshold if layer.beta == 1 else 1 / (layer.threshold * (1 - layer.beta))
+                    scale = (
+                        1 / layer.threshold if layer.beta == 1 else 1 / (layer.threshold * (1 - layer.beta))
+                    )
                     nengo.Connection(
                         found[weights.inputs[0]].neurons,
                         found[layer.name].neurons,

@@ -91,7 +91,9 @@ class Network:
 
     def with_thresholds(self, thresholds: dict[str, float]) -> Network:
         """The same layers with other thresholds."""
-        layers = tuple(replace(layer, threshold=thresholds.get(layer.name, layer.threshold)) for layer in self.layers)
+        layers = tuple(
+            replace(layer, threshold=thresholds.get(layer.name, layer.threshold)) for layer in self.layers
+        )
         return replace(self, layers=layers)
 
 
@@ -126,7 +128,7 @@ def load(path: Path) -> tuple[Network, NDArray[Any]]:
         for entry in header.pop("layers"):
             for key in ("weight", "bias"):
                 name = f"{entry['name']}.{key}"
-                entry[key] = arrays[name] if name in arrays else None
+                entry[key] = arrays.get(name)
             entry["inputs"], entry["shape"] = tuple(entry["inputs"]), tuple(entry["shape"])
             layers.append(Layer(**entry))
         header["input_shape"] = tuple(header["input_shape"])

@@ -32,7 +32,8 @@ def _make(layer: Layer) -> nn.Module:
     if layer.kind == "lif" and layer.beta == 1:
         return norse.Lift(norse.IAFCell(norse.IAFParameters(v_th=torch.tensor(layer.threshold))))
     if layer.kind == "lif":
-        threshold = torch.tensor(layer.threshold * (1 - layer.beta))
+        # A few roundings above, or a membrane that meets the threshold exactly would be decided by rounding.
+        threshold = torch.tensor(layer.threshold * (1 - layer.beta) * (1 + 4e-7))
         return norse.Lift(
             norse.LIFBoxCell(norse.LIFBoxParameters(tau_mem_inv=_leak(layer.beta), v_th=threshold), DT)
         )

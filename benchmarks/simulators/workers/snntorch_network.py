@@ -11,9 +11,7 @@ from .torch_network import Wired, connection
 
 def _make(layer: Layer) -> nn.Module:
     if layer.kind == "lif":
-        return snn.Leaky(
-            beta=layer.beta, threshold=layer.threshold, init_hidden=True, reset_mechanism="zero"
-        )
+        return snn.Leaky(beta=layer.beta, threshold=layer.threshold, init_hidden=True, reset_mechanism="zero")
     if layer.kind == "readout":
         return snn.Leaky(beta=layer.beta, init_hidden=True, reset_mechanism="none", output=True)
     return connection(layer)

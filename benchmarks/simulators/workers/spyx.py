@@ -63,7 +63,12 @@ def _conv(layer: Layer) -> nnx.Module:
         low = kernel.shape[0] - 1 - layer.padding
         sides = (low, low + layer.output_padding)
         module = nnx.ConvTranspose(
-            *kernel.shape[2:], kernel.shape[:2], layer.stride, padding=(sides, sides), use_bias=bias, rngs=rngs
+            *kernel.shape[2:],
+            kernel.shape[:2],
+            layer.stride,
+            padding=(sides, sides),
+            use_bias=bias,
+            rngs=rngs,
         )
     module.kernel[...] = jnp.asarray(np.ascontiguousarray(kernel))
     if layer.bias is not None:
