@@ -14,6 +14,7 @@ from pathlib import Path
 from ...export.whole_file import whole_file
 from ...hardware.lava import LavaError
 from . import lava_time, machine
+from .agreement import COUNTED_SAMPLES
 from .case import Case, build_case
 from .client import Worker, WorkerError
 from .extras import measure_extras
@@ -50,6 +51,7 @@ class Options:
     repeats: int
     threads: int
     rows_only: bool
+    lava_runs: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         repeats=given.repeats or REPEATS,
         threads=given.threads or machine.cores(),
         rows_only=given.rows_only or given.quick,
+        lava_runs=1 if given.quick else lava_time.RUNS,
     )
     for kind, chosen, known in (
         ("network", options.networks, NETWORKS),
@@ -155,7 +158,7 @@ def _cases(
             images = entry.build().coding == "direct"
             for percent in (None,) if images else options.densities:
                 density = None if percent is None else percent / 100
-                case = build_case(key, entry, density, max(*options.batches, lava_time.SAMPLES))
+                case = build_case(key, entry, density, max(*options.batches, COUNTED_SAMPLES))
                 held.setdefault(key, case)
                 _revive(workers, options.threads)
                 result = measure_case(
@@ -167,7 +170,7 @@ def _cases(
                     lambda t: print(t, flush=True),
                 )
                 if lava and 1 in options.batches:
-                    result = _with_lava(case, result)
+                    result = _with_lava(case, result, options.lava_runs)
                 results.append(result)
                 print(_progress(result), flush=True)
     return results, held
@@ -184,11 +187,11 @@ def _revive(workers: dict[Rival, Worker], threads: int) -> None:
                 print(error, flush=True)
 
 
-def _with_lava(case: Case, result: CaseResult) -> CaseResult:
+def _with_lava(case: Case, result: CaseResult, runs: int) -> CaseResult:
     ours = next(row for row in result.rows if row.simulator == OURS and row.batch == 1)
     assert ours.seconds is not None
     try:
-        seconds, agreement = lava_time.measure(case)
+        seconds, agreement = lava_time.measure(case, runs)
     except LavaError as error:
         print(f"{case.key}, {case.label}: {error}", flush=True)
         return replace(result, rows=(*result.rows, lava_row(case, None, ours.seconds, 0, note=str(error))))

@@ -33,7 +33,7 @@ def bit_for_bit(case: Case, ours: Recording, theirs: Recording) -> Agreement:
     return Agreement(
         found.neuron_steps + states,
         found.differing_spikes + found.differing_states,
-        "spikes and states" if states else "spikes",
+        "spikes and states" if states else "neuron steps",
     )
 
 

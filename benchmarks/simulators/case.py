@@ -52,7 +52,7 @@ class Case:
     @property
     def label(self) -> str:
         """The input in a word or two."""
-        return "image" if self.density is None else f"{self.density:.0%}"
+        return "image" if self.density is None else f"{100 * self.density:g} %"
 
 
 def compiled(network: Network, samples: NDArray[np.uint8] | NDArray[np.float32]) -> Program:

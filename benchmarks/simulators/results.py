@@ -77,7 +77,7 @@ class Agreement:
         Spikes, states or counts compared.
     differing : int
     what : str
-        What was compared: ``spikes``, ``spikes and states``, or ``spike counts``.
+        What was compared: ``neuron steps``, ``spikes and states``, or ``spike counts``.
     first_layer : float or None
         Share of equal counts in the first layer, where counts were compared.
     layers : dict of str to float

@@ -43,8 +43,8 @@ def _chains(network: Network) -> str:
     other = {layer.kind for layer in network.layers} - {"linear", "flatten", "lif"}
     if network.coding == "direct" or other:
         return (
-            "its convolutions pad one side alone where a stride leaves a remainder, and it has no sum pooling: "
-            "only the fully connected networks are the same network there"
+            "its convolutions put their padding on one side where a stride leaves a remainder, so only the fully "
+            "connected networks are the same network there"
         )
     return ""
 

@@ -73,7 +73,7 @@ def chosen(cases: Sequence[CaseResult], network: str) -> CaseResult:
     """The case that stands for a network: the density nearest to 10 %."""
 
     def distance(case: CaseResult) -> float:
-        return abs(float(case.label.rstrip("%")) - 10) if case.label.endswith("%") else 0.0
+        return abs(float(case.label.rstrip(" %")) - 10) if case.label.endswith("%") else 0.0
 
     return min((case for case in cases if case.network == network), key=distance)
 
@@ -126,7 +126,7 @@ def describe(agreement: Agreement) -> str:
     """In a cell."""
     if agreement.what != "spike counts":
         if agreement.equal:
-            return f"bit-equal: {agreement.compared:,} {agreement.what}"
+            return f"bit-equal, {agreement.compared:,} {agreement.what}"
         return f"**differs** in {agreement.differing:,} of {agreement.compared:,} {agreement.what}"
     if agreement.equal:
         return "equal"
@@ -151,8 +151,8 @@ def _agreement(results: Results) -> list[str]:
         rows.append((f"{case.network}, {case.label}", *cells))
     titles = {"reference": "reference interpreter"} | {n: r.title for n, r in RIVALS.items()}
     text = [
-        "The reference interpreter and Lava share the chip's integers with the emulator: every spike of a short slice is "
-        "compared in this run, and for the reference every current and membrane. The others have an arithmetic of their "
+        "The reference interpreter and Lava share the chip's integers with the emulator: in this run every neuron of a "
+        "short slice is compared at every step, for the reference with its current and membrane. The others have an arithmetic of their "
         "own; they are compared by the share of spike counts (of a neuron in a sample) that are the emulator's.",
         "",
         "Weights, thresholds and decays are chosen so that eight bits hold them exactly; what differs is the rounding of "

@@ -120,7 +120,7 @@ def _snntorch(cases: Sequence[CaseResult]) -> Target:
 
 
 def _dense(extra: Extra) -> Target:
-    name = f"dense kernels at {DENSE_SHARE:.0%} of this machine's best exact matrix rate, ESVAE convolutions"
+    name = f"dense kernels at {100 * DENSE_SHARE:.0f} % of this machine's best exact matrix rate, ESVAE convolutions"
     best = max(extra.matrix.items(), key=lambda pair: pair[1], default=None)
     if best is None:
         return Target(name, NOT_MEASURED, None)
@@ -128,7 +128,7 @@ def _dense(extra: Extra) -> Target:
     if extra.dense is None:
         return Target(name, f"{NOT_MEASURED}; the best matrix rate is {of}", None)
     share = extra.dense / best[1]
-    return Target(name, f"{share:.0%}: {extra.dense / 1e9:.1f} of {of}", share >= DENSE_SHARE)
+    return Target(name, f"{100 * share:.0f} %: {extra.dense / 1e9:.1f} of {of}", share >= DENSE_SHARE)
 
 
 def _event(extra: Extra) -> Target:
@@ -142,7 +142,9 @@ def _linear(extra: Extra) -> Target:
     name = "cost linear in batch, steps and spikes"
     if not extra.fits:
         return Target(name, NOT_MEASURED, None)
-    parts = [f"{fit.name}: power {fit.power:.2f}, a line explains {fit.straight:.1%}" for fit in extra.fits]
+    parts = [
+        f"{fit.name}: power {fit.power:.2f}, a line explains {100 * fit.straight:.1f} %" for fit in extra.fits
+    ]
     return Target(name, "; ".join(parts), all(fit.power <= LINEAR_POWER for fit in extra.fits))
 
 

@@ -156,16 +156,19 @@ class Spyx:
         x = np.ascontiguousarray(x, np.float32)
         self.direct = network.coding == "direct"
         self.inputs = x if self.direct else np.ascontiguousarray(x.swapaxes(0, 1))
-        self.static: nnx.Module | None = None
+        static: nnx.Module | None = None
         if self.direct:
             first, network = split_static(network)
-            self.static = _conv(first)
-        self.network, self.model = network, Model(network, self.whole)
+            static = _conv(first)
+        self.network = network
+        # As flax advises for speed: taken apart once, so that a call hands plain arrays to jax.
+        self.graph, self.state = nnx.split((Model(network, self.whole), static))
         self.given: dict[int, Value] = {}
-        self.forward = nnx.jit(partial(self._sequence, counted=False))
-        self.counting = nnx.jit(partial(self._sequence, counted=True))
+        self.forward = jax.jit(partial(self._sequence, counted=False))
+        self.counting = jax.jit(partial(self._sequence, counted=True))
 
-    def _sequence(self, model: Model, static: Any, x: Value, counted: bool) -> Value:
+    def _sequence(self, state: Value, x: Value, counted: bool) -> Value:
+        model, static = nnx.merge(self.graph, state)
         if static is not None:
             current = static(x)
             x = jnp.broadcast_to(current, (self.steps, *current.shape))
@@ -188,11 +191,11 @@ class Spyx:
 
     def run(self, batch: int) -> Value:
         """All steps."""
-        return jax.block_until_ready(self.forward(self.model, self.static, self._given(batch)))
+        return jax.block_until_ready(self.forward(self.state, self._given(batch)))
 
     def counts(self, batch: int) -> dict[str, NDArray[Any]]:
         """Spikes of each neuron, channels first again."""
-        counts = self.counting(self.model, self.static, self._given(batch))
+        counts = self.counting(self.state, self._given(batch))
         out = {}
         for layer in self.network.spiking:
             value = np.asarray(counts[layer.name])
