@@ -89,6 +89,8 @@ class Worker:
 
     def _ask(self, command: Mapping[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
+        if not self.alive or self._process.stdin.closed:
+            raise WorkerError(f"{self.rival.title}: its worker has ended: {self._tail()}")
         try:
             self._process.stdin.write(json.dumps(command).encode() + b"\n")
             self._process.stdin.flush()
@@ -114,6 +116,8 @@ class Worker:
         return answer
 
     def _tail(self) -> str:
+        if self._log.closed:
+            return "no message"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return " / ".join(lines[-LOG_LINES:]) or "no message"

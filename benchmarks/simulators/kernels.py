@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 
@@ -11,8 +11,8 @@ from ...hardware.program import Inputs, Program
 
 #: Sides (rows, inner, columns) of the products tried; the fastest counts.
 PRODUCTS = ((512, 512, 512), (1024, 1024, 1024), (2048, 576, 128), (4096, 1152, 256))
-LEAST_SECONDS = 0.1
-ROUNDS = 5
+LEAST_SECONDS, MOST_SECONDS = 0.1, 1.0
+ROUNDS = 6
 
 
 def matrix_rates() -> dict[str, float]:
@@ -31,16 +31,24 @@ def matrix_rates() -> dict[str, float]:
         }
         for name, product in products.items():
             product()
-            began = time.perf_counter()
-            product()
-            times = max(1, round(LEAST_SECONDS / max(time.perf_counter() - began, 1e-7)))
-            for _ in range(ROUNDS):
-                began = time.perf_counter()
-                for _ in range(times):
-                    product()
-                took = (time.perf_counter() - began) / times
+            for took in _times(product):
                 rates[name] = max(rates[name], rows * inner * columns / took)
     return rates
+
+
+def _times(product: Callable[[], object]) -> Iterator[float]:
+    """Seconds of a product, a few times, unless that takes long: without the right instructions int8 is very slow."""
+    end = time.perf_counter() + MOST_SECONDS
+    times = 1
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(times):
+            product()
+        took = (time.perf_counter() - began) / times
+        yield took
+        if time.perf_counter() > end:
+            return
+        times = max(1, round(LEAST_SECONDS / max(took, 1e-7)))
 
 
 def dense_rate(program: Program, inputs: Inputs) -> float | None:

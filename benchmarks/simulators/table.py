@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from .results import Agreement, CaseResult, Results, Row
 from .rivals import LAVA, OURS, RIVALS
 
+COLUMNS = 118
 MET = {True: "yes", False: "no", None: "–"}
 
 
@@ -36,7 +38,19 @@ def page(results: Results, picture: str) -> str:
     lines += ["## Networks", "", *_networks(results), ""]
     lines += ["## What is timed", "", *_method(results), ""]
     lines += ["## All rows", "", *_all_rows(results)]
-    return "\n".join(lines).rstrip() + "\n"
+    return "\n".join(_wrapped(lines)).rstrip() + "\n"
+
+
+def _wrapped(lines: Sequence[str]) -> Iterator[str]:
+    """Prose in lines of the width that the other pages have; tables, headings and markup as they are."""
+    for line in lines:
+        if len(line) <= COLUMNS or line.startswith(("|", "#", "!", "<", "**")):
+            yield line
+        else:
+            indent = "  " if line.startswith("* ") else ""
+            yield from wrap(
+                line, COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: int = 10**6) -> list[str]:

@@ -263,6 +263,8 @@ def test_a_simulator_that_dies_or_hangs_is_an_error(
             worker.run(1)
         worker.close()
         assert not worker.alive
+        with pytest.raises(WorkerError, match="has ended"):
+            worker.run(1)
         monkeypatch.setattr(client, "TIME_LIMIT", 20)
 
 
