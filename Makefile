@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train report verify doctor benchmark test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,6 +43,13 @@ doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
 
 benchmark: $(VENV)/.runtime  ## Speed of the emulator beside Lava and snnTorch, in one run
 	@$(BIN)/python -m spikewright.benchmarks.speed
+
+benchmark-emulator: rivals  ## The emulator beside every simulator that can be installed; writes docs/performance.md
+	@$(BIN)/python -m spikewright.benchmarks.simulators $(BENCHMARK)
+
+# One that cannot be installed is named, and the benchmark runs without it. About 3 GB in build/rivals.
+rivals: $(VENV)/.runtime  ## The other simulators, each in an environment of its own; RIVALS="sinabs spyx" for some
+	@TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m spikewright.benchmarks.simulators.rivals $(RIVALS)
 
 test: $(VENV)/.test  ## The test suite
 	$(BIN)/python -m pytest -n 2 -m "not slow"
