@@ -5,8 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ...export.formats import Ints
+from ...export.linear import Conv2d, ConvTranspose2d, dense_operations, fan_out
+from ...hardware.emulation.feed import Feed, Kernel
+from ...hardware.emulation.layout import padded
+from ...hardware.emulator import Emulator
 from ...hardware.program import Inputs, Program
 
 #: Sides (rows, inner, columns) of the products tried; the fastest counts.
@@ -56,27 +63,57 @@ def dense_rate(program: Program, inputs: Inputs) -> float | None:
 
     Of all synapse groups whose map is a convolution or a transposed one, those of the ESVAE of the published size: the
     multiply-accumulates of the dense product, borders excluded, over the time that the kernels alone take for the
-    spikes that arrive when these inputs run. Neuron updates do not count.
+    spikes that arrive when these inputs run, with all threads in use. Neuron updates do not count.
 
     Returns
     -------
     float or None
-        None until the kernels can be called by themselves.
+        None where the program has no such group.
     """
-    del program, inputs
-    return None
+    operations = seconds = 0.0
+    for feed, raster, _ in _fed(program, inputs, "float32"):
+        if isinstance(feed.group.map, Conv2d | ConvTranspose2d):
+            operations += dense_operations(feed.group.map) * raster.shape[0] * raster.shape[1]
+            seconds += _least(lambda f=feed, r=raster: f.apply(r, 0.0))  # type: ignore[misc]
+    return operations / seconds if seconds else None
 
 
 def event_rate(program: Program, inputs: Inputs) -> float | None:
     """Synaptic operations a second and core of the emulator's event-driven kernel on a program.
 
     The operations that :func:`spikewright.benchmarks.counting.count` counts in the synapse groups that the kernel takes,
-    over the time that the kernel alone takes for the spikes that arrive when these inputs run, over the threads in use.
+    over the time that the kernel alone takes, on one core, for the spikes that arrive when these inputs run.
 
     Returns
     -------
     float or None
-        None until the kernel can be called by itself.
+        None where the program has no synapses.
     """
-    del program, inputs
-    return None
+    operations = seconds = 0.0
+    for feed, raster, counts in _fed(program, inputs, "events"):
+        operations += float(counts.sum(0) @ fan_out(feed.group.map))
+        fired = float(counts.sum())
+        seconds += _least(lambda f=feed, r=raster, n=fired: f.apply(r, n))  # type: ignore[misc]
+    return operations / seconds if seconds else None
+
+
+def _fed(program: Program, inputs: Inputs, kernel: Kernel) -> Iterator[tuple[Feed, NDArray[np.uint8], Ints]]:
+    """Synapse groups with what arrives at them: raster in the emulator's order, and spikes of each input."""
+    emulator = Emulator(program, kernel=kernel)
+    ran = emulator.run(inputs, "spikes")
+    for feed in emulator.feeds.values():
+        spikes = ran.spikes[feed.group.source]
+        raster = np.zeros((*spikes.shape[:2], padded(spikes.shape[2])), np.uint8)
+        raster[:, :, : spikes.shape[2]] = feed.source.enter(spikes)
+        yield feed, raster, ran.counts[feed.group.source]
+
+
+def _least(run: Callable[[], object]) -> float:
+    """Seconds of the fastest of some runs."""
+    run()
+    times = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return min(times)

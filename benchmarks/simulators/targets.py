@@ -152,5 +152,5 @@ def _memory(extra: Extra) -> Target:
     name = f"peak memory of evaluating 10,000 images (ESVAE-S) below {MEMORY / 1e9:.0f} GB"
     if extra.memory is None:
         return Target(name, NOT_MEASURED, None)
-    measured = f"{extra.memory / 1e9:.2f} GB for {extra.images:,} images, in chunks"
+    measured = f"{extra.memory / 1e9:.2f} GB for {extra.images:,} images"
     return Target(name, measured, extra.memory < MEMORY if extra.images >= 10_000 else None)
