@@ -206,7 +206,7 @@ def _networks(results: Results) -> list[str]:
         "→ convolution 16 5x5 stride 2 padding 1 → IF → convolution 16 3x3 padding 1 → IF → sum pool 2 → convolution 8 "
         "3x3 padding 1 → IF → sum pool 2 → 256 → IF → 10 → IF, without biases. ESVAE is the deployed form of "
         "`models/esvae.py` at its published size, normalisation folded into the weights; its first layer sees the image "
-        "as a constant current, which every simulator but snnTorch computes once a sample."
+        "as a constant current, which every simulator but snnTorch computes once a sample; it is not among the operations counted."
     )
     return [text, "", *table(header, rows, 2)]
 
