@@ -23,11 +23,12 @@ from ..export.order import stages
 from .emulation.feed import KERNELS, Choice, Feed, Kernel, unpack
 from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
+from .emulation.scatter import arrange
 from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
 from .recording import Detail, Recording, merge
 
 #: Memory that a tile of samples may take, so that what one layer writes the next still finds in the cache.
-TILE_BYTES = 4 << 20
+TILE_BYTES = 8 << 20
 
 
 def order(program: Program) -> list[list[Population]]:
@@ -181,9 +182,9 @@ class Emulator:
             if given is None:  # always on
                 given = np.ones((samples, program.timesteps, source.size), np.uint8)
             layout = self.layouts[source.name]
-            raster = np.zeros((samples, program.timesteps, padded(source.size)), np.uint8)
-            raster[:, :, : source.size] = layout.enter(given)
-            counts = np.count_nonzero(given, 1)
+            raster = np.empty((samples, program.timesteps, padded(source.size)), np.uint8)
+            counts = np.zeros((samples, source.size), np.int32)
+            arrange(np.ascontiguousarray(given, np.uint8), layout.channels, raster, counts)
             rasters[source.name], fired[source.name] = raster, float(counts.sum())
             _keep(out, source.name, counts, detail != "totals")
             if detail in ("spikes", "states") and kept(source.name):

@@ -82,6 +82,36 @@ def scatter(raster, words, channels, groups, start, out, first, length, weights,
 
 
 @njit(nogil=True, cache=True)
+def arrange(given, channels, raster, counts):  # type: ignore[no-untyped-def]
+    """Bring spikes (samples, steps, neurons) from C order to channels beside each other, and count them.
+
+    Parameters
+    ----------
+    raster : ndarray of uint8
+        Output (samples, steps, neurons padded to words).
+    counts : ndarray of int32
+        Output (samples, neurons), in C order; zero at first.
+    """
+    samples, steps, neurons = given.shape
+    pixels = neurons // channels
+    for n in range(samples):
+        for t in range(steps):
+            raster[n, t, neurons:] = 0
+            for c in range(channels):
+                spikes, tally = (
+                    given[n, t, c * pixels : (c + 1) * pixels],
+                    counts[n, c * pixels : (c + 1) * pixels],
+                )
+                if channels == 1:
+                    raster[n, t, :neurons] = spikes
+                else:
+                    for i in range(pixels):
+                        raster[n, t, i * channels + c] = spikes[i]
+                for i in range(pixels):
+                    tally[i] += spikes[i] > 0
+
+
+@njit(nogil=True, cache=True)
 def scatter_columns(raster, inputs, pointer, rows, weights, acc):  # type: ignore[no-untyped-def]
     """Synaptic sums over a sparse matrix in compressed columns: ``acc`` (steps, outputs) of int64."""
     for t in range(raster.shape[0]):
