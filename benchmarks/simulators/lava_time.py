@@ -46,7 +46,7 @@ def measure(case: Case, runs: int = RUNS) -> tuple[Spread, Agreement]:
     slopes = [took / (more * period)]
     if took < SECONDS:  # too short to tell: the probe says how long to run
         step = max(slopes.pop(), LEAST_STEP)
-        more = math.ceil(min(SECONDS / step, MOST_STEPS) / period)
+        more = max(more, math.ceil(min(SECONDS / step, MOST_STEPS) / period))
     while len(slopes) < runs:
         took, recording = pair(more)
         slopes.append(took / (more * period))
