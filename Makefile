@@ -41,8 +41,8 @@ report: $(VENV)/.runtime  ## Write the report of a build again
 doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
 	@$(BIN)/spikewright doctor
 
-benchmark: $(VENV)/.runtime  ## Speed of the emulator beside Lava and snnTorch, in one run
-	@$(BIN)/python -m spikewright.benchmarks.speed
+benchmark: $(VENV)/.runtime  ## Speed of the emulator beside Lava, snnTorch and norse: two networks, a minute or two
+	@$(BIN)/python -m spikewright.benchmarks.simulators --quick --simulators spikewright lava snntorch norse --out build/performance.md
 
 benchmark-emulator: rivals  ## The emulator beside every simulator that can be installed; writes docs/performance.md
 	@$(BIN)/python -m spikewright.benchmarks.simulators $(BENCHMARK)

@@ -161,10 +161,11 @@ class Emulator:
             return
         # Each thread computes alone: torch's own threads, and ours beside them, would wait for each other.
         before = torch.get_num_threads()
+        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield from pool.map(lambda tile: self._tile(tile, detail, keep), tiles)
-        finally:
+            yield from pool.map(lambda tile: self._tile(tile, detail, keep), tiles)
+        finally:  # a run that is interrupted does not finish the other tiles first
+            pool.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
     def _tile(self, inputs: Inputs, detail: Detail, keep: Collection[str] | None) -> Recording:
