@@ -88,7 +88,7 @@ class Emulator:
             raise ProgramError(f"threads is {threads}; take at least one")
         self.program = program
         self.order = order(program)
-        self.threads = threads or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else "1")
+        self.threads = threads or _processors()
         self.layouts = choose(program)
         peak = {source.name: source.peak for source in program.sources}
         always_on = {source.name for source in program.sources if source.constant}
@@ -273,6 +273,11 @@ class Emulator:
                         cells: Any = unpack(sums.cells, sums.geometry)[:, 0]
                         arriving = arriving + feed.factor * cells.astype(np.int64)
                 n.advance(t, np.ascontiguousarray(arriving), bias, window, current)
+
+
+def _processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _keep(out: Recording, name: str, counts: NDArray[Any], per_sample: bool) -> None:

@@ -21,9 +21,9 @@ class SumPool2d(nn.Module):
         padding: int | tuple[int, int] = 0,
     ) -> None:
         super().__init__()
-        self.kernel_size = _pair(kernel_size)
-        self.stride = self.kernel_size if stride is None else _pair(stride)
-        self.padding = _pair(padding)
+        self.kernel_size = pair(kernel_size)
+        self.stride = self.kernel_size if stride is None else pair(stride)
+        self.padding = pair(padding)
 
     def forward(self, x: Tensor) -> Tensor:
         """Sums of windows; borders are padded with zeros."""
@@ -32,5 +32,6 @@ class SumPool2d(nn.Module):
         return pooled * (height * width)
 
 
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+def pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width; one number stands for both."""
     return (value, value) if isinstance(value, int) else value

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .pooling import _pair
+from .pooling import pair
 
 
 class CausalConv3d(nn.Conv3d):
@@ -47,7 +47,7 @@ class CausalConv3d(nn.Conv3d):
         groups: int = 1,
         bias: bool = True,
     ) -> None:
-        own: dict[str, Any] = {"stride": (1, *_pair(stride)), "padding": (0, *_pair(padding))}
+        own: dict[str, Any] = {"stride": (1, *pair(stride)), "padding": (0, *pair(padding))}
         super().__init__(
             in_channels, out_channels, kernel_size, dilation=dilation, groups=groups, bias=bias, **own
         )

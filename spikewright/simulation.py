@@ -75,10 +75,18 @@ def simulate(
     else:
         program = load_program(source / "program.npz" if source.is_dir() else source)
     samples = _samples(source, input_file)[: count or None]
-    emulator = (
-        DeviceEmulator(program, device) if device else Emulator(program, kernel=kernel, threads=threads)
-    )
+    if backend != "emulator":
+        for option, given in (("device", device), ("threads", threads), ("kernel", kernel)):
+            if given is not None:
+                raise BuildError(f"--{option} is the emulator's; leave it out with --backend {backend}")
+
+    def emulator_of() -> Emulator | DeviceEmulator:
+        return (
+            DeviceEmulator(program, device) if device else Emulator(program, kernel=kernel, threads=threads)
+        )
+
     if backend == "emulator" and out is None:
+        emulator = emulator_of()
         with steps(f"{backend}, {len(samples)} samples") as step:
             ran = evaluate(emulator, samples, step.update)
         _say_clipped(ran.clipped, steps)
@@ -89,7 +97,7 @@ def simulate(
     _say_clipped(clipped, steps)
     with steps(f"{backend}, {len(samples)} samples") as step:
         if backend == "emulator":
-            recording = emulator.run(inputs, "states", progress=step.update)
+            recording = emulator_of().run(inputs, "states", progress=step.update)
         elif backend == "reference":
             recording = reference.run(program, inputs)
         else:

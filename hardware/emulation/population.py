@@ -175,7 +175,12 @@ class Neurons:
             counts = raster[:, : max(0, self.steps - feed.group.lag), : feed.source.neurons].sum(
                 1, dtype=np.int64
             )
-            total += feed.factor * self._kernel(feed).apply(counts).astype(np.int64)
+            if feed.inside != feed.source:
+                counts = feed.inside.enter(feed.source.leave(counts))
+            sums = self._kernel(feed).apply(np.ascontiguousarray(counts)).astype(np.int64)
+            if feed.outside != feed.target:
+                sums = feed.target.enter(feed.outside.leave(sums))
+            total += feed.factor * sums
         window.last = ((total + self.steps * self.constant) << ALIGNMENT_SHIFT) + self.steps * bias
         return window
 

@@ -124,6 +124,9 @@ def test_simulate_explains_its_kernels_and_takes_one_by_name(build: Path, tmp_pa
     missing = spikewright("simulate", build, "--device", "nowhere", cwd=tmp_path)
     assert missing.returncode == 2
     assert "device 'nowhere'" in missing.stderr
+    other = spikewright("simulate", build, "--backend", "reference", "--threads", "1", cwd=tmp_path)
+    assert other.returncode == 2
+    assert "--threads is the emulator's" in other.stderr
 
 
 @pytest.mark.parametrize("file", ["model.nir", "model.int8.nir", "program.npz", ""])

@@ -23,7 +23,7 @@ def same(slow: Recording, fast: Recording) -> None:
             assert (values == getattr(slow, kept)[name]).all(), (kept, name)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs(subtract=True), st.integers(1, 2))
 def test_emulator_equals_reference(case: tuple[Program, Inputs], threads: int) -> None:
     program, inputs = case
