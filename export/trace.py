@@ -16,7 +16,8 @@ from torch import Tensor, fx, nn
 
 from .errors import ExportError
 from .graph import Graph
-from .trace_build import SHAPE, TUPLE, GraphBuilder
+from .trace_build import SHAPE, GraphBuilder
+from .trace_uses import TUPLE
 
 
 class _Tracer(fx.Tracer):

@@ -18,11 +18,11 @@ from .passes.spikes import fires
 from .trace_functions import MOVES, MOVING_METHODS, MOVING_MODULES, POOLS, apply_node, moved, pool, scaled
 from .trace_layers import SUPPORTED, layer, reshape, taps
 from .trace_neurons import neuron, recurrence
+from .trace_uses import TUPLE, goes_on, is_item
 
 SHAPE = (
     "shape"  # where the shape of an fx node's value is noted, batch axis included; absent if it is no tensor
 )
-TUPLE = "tuple"  # whether the value is a tuple of tensors, as neurons return
 _RESHAPES = ("flatten", "reshape", "view", "unflatten")
 _HOST_FUNCTIONS = ("tanh", "sigmoid")
 _FUNCTION_NAMES = {
@@ -228,13 +228,13 @@ class GraphBuilder:
         last = 2 if isinstance(module, snn.Synaptic) else 1
         if pair and module.reset_mechanism == "none" and any(user.op == "output" for user in node.users):
             return True  # a neuron that never resets and hands out both as the network's result is a read-out
-        membranes = [user for user in node.users if _is_item(user, last, last + 1)]
+        membranes = [user for user in node.users if is_item(user, last, last + 1)]
         for user in node.users:
-            if last == 2 and _is_item(user, 1, 3):
+            if last == 2 and is_item(user, 1, 3):
                 self.banned[user] = f"is the synaptic current of {path}, which nothing can read"
-        spikes = [node, *(user for user in node.users if _is_item(user, 0))]
-        reads = any(_goes_on(m) for m in membranes)
-        if reads and any(_goes_on(s) for s in spikes):
+        spikes = [node, *(user for user in node.users if is_item(user, 0))]
+        reads = any(goes_on(m) for m in membranes)
+        if reads and any(goes_on(s) for s in spikes):
             raise ExportError(
                 f"{path}: both spikes and membrane are used; neurons send spikes, read-outs their membrane"
             )
@@ -395,21 +395,3 @@ class GraphBuilder:
                 f"{node.name}: method .{node.target}() has no counterpart on the chip; {SUPPORTED}"
             )
         self._function(node, str(node.target))
-
-
-def _is_item(node: fx.Node, index: int, of: int = 2) -> bool:
-    picks = node.op == "call_function" and node.target is operator.getitem
-    return picks and isinstance(node.args[1], int) and node.args[1] in (index, index - of)
-
-
-def _goes_on(value: fx.Node) -> bool:
-    """Whether something uses a value, other than handing it back behind the network's output."""
-    for user in value.users:
-        if user.op == "output":
-            returned = user.args[0]
-            first = returned[0] if isinstance(returned, tuple | list) and returned else returned
-            if first is value:
-                return True
-        elif not (value.meta.get(TUPLE) and any(_is_item(user, index) for index in (0, 1, 2))):
-            return True
-    return False
