@@ -23,7 +23,7 @@ from ..export.order import stages
 from .emulation.feed import KERNELS, Choice, Feed, Kernel, unpack
 from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
-from .emulation.scatter import arrange
+from .emulation.scatter import arrange, leave
 from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
 from .recording import Detail, Recording, merge
 
@@ -106,6 +106,8 @@ class Emulator:
                 constant += _everything(self.feeds[name])
             feeds = [self.feeds[g.name] for g in groups if g.name not in fixed]
             self.neurons[p.name] = Neurons(p, self.layouts[p.name], program.timesteps, feeds, constant)
+        # Counts of what nothing follows are the answer, whatever else is kept.
+        self._last = {p.name for p in program.populations if p.readout or not program.outputs_of(p.name)}
         # A raster byte of everything, and sums of four of the widest population.
         neurons = sum(layout.neurons for layout in self.layouts.values())
         widest = max(p.size for p in program.populations)
@@ -136,9 +138,19 @@ class Emulator:
         share = -(-inputs.samples // self.threads)
         size = max(1, min(self.tile, share))
         tiles = [inputs.select(slice(first, first + size)) for first in range(0, inputs.samples, size)]
+        # Tiles write their counts where they belong: there are as many as neurons of all samples.
+        counts = {
+            name: np.empty((inputs.samples, layout.neurons), np.int64)
+            for name, layout in self.layouts.items()
+            if detail != "totals" or name in self._last
+        }
+        places = [
+            {name: whole[first : first + size] for name, whole in counts.items()}
+            for first in range(0, inputs.samples, size)
+        ]
         parts: list[Recording] = []
         done = 0
-        for tile, part in zip(tiles, self._parts(tiles, detail, populations), strict=True):
+        for tile, part in zip(tiles, self._parts(tiles, places, detail, populations), strict=True):
             if parts:  # totals stay one array each, however many samples there are
                 for name, total in part.totals.items():
                     parts[0].totals[name] += total
@@ -146,29 +158,38 @@ class Emulator:
             parts.append(part)
             done += tile.samples
             progress(done, inputs.samples)
-        return merge(parts, time.perf_counter() - began)
+        recording = merge(parts, time.perf_counter() - began)
+        recording.counts.update(counts)
+        return recording
 
     def explain(self) -> list[Choice]:
         """The kernel of each synapse group, and what the others were expected to cost."""
         return [feed.explain() for feed in self.feeds.values()]
 
     def _parts(
-        self, tiles: list[Inputs], detail: Detail, keep: Collection[str] | None
+        self,
+        tiles: list[Inputs],
+        places: list[dict[str, Ints]],
+        detail: Detail,
+        keep: Collection[str] | None,
     ) -> Iterator[Recording]:
         threads = min(self.threads, len(tiles))
         if threads == 1:
-            yield from (self._tile(tile, detail, keep) for tile in tiles)
+            yield from (self._tile(*pair, detail, keep) for pair in zip(tiles, places, strict=True))
             return
         # Each thread computes alone: torch's own threads, and ours beside them, would wait for each other.
         before = torch.get_num_threads()
         pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            yield from pool.map(lambda tile: self._tile(tile, detail, keep), tiles)
+            yield from pool.map(lambda tile, place: self._tile(tile, place, detail, keep), tiles, places)
         finally:  # a run that is interrupted does not finish the other tiles first
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
-    def _tile(self, inputs: Inputs, detail: Detail, keep: Collection[str] | None) -> Recording:
+    def _tile(
+        self, inputs: Inputs, counts: dict[str, Ints], detail: Detail, keep: Collection[str] | None
+    ) -> Recording:
+        """Run a tile; its spike counts go to ``counts``, or as totals to the recording where that has no room for them."""
         program, samples = self.program, inputs.samples
         out = Recording("emulator", {}, {})
         rasters: dict[str, NDArray[np.uint8]] = {}
@@ -184,10 +205,10 @@ class Emulator:
                 given = np.ones((samples, program.timesteps, source.size), np.uint8)
             layout = self.layouts[source.name]
             raster = np.empty((samples, program.timesteps, padded(source.size)), np.uint8)
-            counts = np.zeros((samples, source.size), np.int32)
-            arrange(np.ascontiguousarray(given, np.uint8), layout.channels, raster, counts)
-            rasters[source.name], fired[source.name] = raster, float(counts.sum())
-            _keep(out, source.name, counts, detail != "totals")
+            sent = np.zeros((samples, source.size), np.int32)
+            arrange(np.ascontiguousarray(given, np.uint8), layout.channels, raster, sent)
+            # Counted in C order already.
+            rasters[source.name], fired[source.name] = raster, _count(out, counts, source.name, sent, 1)
             if detail in ("spikes", "states") and kept(source.name):
                 out.spikes[source.name] = given
         for stage in self.order:
@@ -195,10 +216,8 @@ class Emulator:
             windows = self._stage(stage, rasters, fired, inputs, recorded)
             for p, window, states in zip(stage, windows, recorded, strict=True):
                 layout = self.layouts[p.name]
-                counts = layout.leave(window.counts)
-                last = p.readout or not program.outputs_of(p.name)
-                _keep(out, p.name, counts, detail != "totals" or last)
-                rasters[p.name], fired[p.name] = window.spikes, float(window.counts.sum())
+                rasters[p.name] = window.spikes
+                fired[p.name] = _count(out, counts, p.name, window.counts, layout.channels)
                 if p.readout:
                     out.readouts[p.name] = layout.leave(window.last).astype(np.int64)
                 if detail in ("spikes", "states") and kept(p.name):
@@ -234,7 +253,7 @@ class Emulator:
         # What arrives from outside a loop is known for all steps.
         known = [
             [
-                (f, f.apply(rasters[f.group.source], fired[f.group.source]))
+                (f, rasters[f.group.source], fired[f.group.source])
                 for f in n.feeds
                 if f.group.source not in names
             ]
@@ -243,17 +262,23 @@ class Emulator:
         if not looped:
             return [neurons[0].run(known[0], inputs.samples, biases[0], recorded[0])]
         windows = [n.window(inputs.samples, keep) for n, keep in zip(neurons, recorded, strict=True)]
-        totals = [n.total(k, inputs.samples, np.int64) for n, k in zip(neurons, known, strict=True)]
+        totals = [
+            n.total([(f, f.apply(r, count)) for f, r, count in k], inputs.samples, np.int64)
+            for n, k in zip(neurons, known, strict=True)
+        ]
         self._loop(neurons, windows, totals, biases)
         return windows
 
-    def _bias(self, p: Population, inputs: Inputs) -> Ints:
-        return self.neurons[p.name].biases(
-            bias_value(*inputs.biases[p.name]) if p.host_bias else p.bias[None]
-        )
+    def _bias(self, p: Population, inputs: Inputs) -> NDArray[np.int32]:
+        neurons = self.neurons[p.name]
+        return neurons.biases(bias_value(*inputs.biases[p.name])) if p.host_bias else neurons.bias
 
     def _loop(
-        self, neurons: list[Neurons], windows: list[Window], totals: list[Ints], biases: list[Ints]
+        self,
+        neurons: list[Neurons],
+        windows: list[Window],
+        totals: list[Ints],
+        biases: list[NDArray[np.int32]],
     ) -> None:
         """Populations that feed each other, step by step."""
         by_name = {n.population.name: window for n, window in zip(neurons, windows, strict=True)}
@@ -280,11 +305,16 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _keep(out: Recording, name: str, counts: NDArray[Any], per_sample: bool) -> None:
-    if per_sample:
-        out.counts[name] = counts.astype(np.int64)
-    else:
-        out.totals[name] = counts.sum(0, dtype=np.int64)
+def _count(
+    out: Recording, counts: dict[str, Ints], name: str, fired: NDArray[np.int32], channels: int
+) -> float:
+    """Hand spike counts (samples, neurons) on in C order; returns their sum."""
+    place = counts.get(name)
+    if place is not None:
+        return float(leave(fired, channels, place))
+    total = fired.sum(0, dtype=np.int64)[None]
+    out.totals[name] = np.empty(total.size, np.int64)
+    return float(leave(total, channels, out.totals[name][None]))
 
 
 def _everything(feed: Feed) -> Ints:

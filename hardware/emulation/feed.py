@@ -16,11 +16,13 @@ from ...export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Sparse, 
 from .. import arithmetic as hw
 from ..program import ProgramError, SynapseGroup
 from .dense import EXACT, FloatKernel, IntegerKernel, in_order, product_rate
+from .diagonal import Diagonal, diagonal
+from .gathering import Gathering, gathering, takes, takes_tables
 from .layout import WORD, Layout, ends
 from .runs import Geometry, Runs, runs
 from .scatter import scatter, scatter_columns
 
-Kernel: TypeAlias = Literal["events", "int8", "float32", "float64"]
+Kernel: TypeAlias = Literal["events", "gather", "table", "int8", "float32", "float64"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 #: Runs after which a kernel that never ran is tried, and one that lost is tried again; and the most that it may be
 #: expected to take, in times the best.
@@ -34,6 +36,10 @@ def first_guess(kernel: Kernel) -> tuple[float, float]:
     """What a kernel is taken to cost before it has run: seconds an operation, and a spike or a step beside it."""
     if kernel == "events":
         return 0.2e-9, 30e-9
+    if kernel == "gather":
+        return 0.05e-9, 12e-9
+    if kernel == "table":
+        return 0.0, 4e-9
     # Convolutions come near the rate of a matrix product, which takes a moment to measure.
     return 1.5 / product_rate(kernel), 5e-6
 
@@ -144,9 +150,14 @@ class Feed:
         self._made: dict[str, Any] = {}
         self.products = _products(self.group.map)
         self.fan_out = self.products / max(1, self.source.neurons)
+        self.lines = _lines(self.group.map)
 
     def _possible(self) -> tuple[Kernel, ...]:
         found: list[Kernel] = ["events"]
+        if takes(self.group.map, self.peak):
+            found.append("gather")
+        if takes_tables(self.group.map, self.peak):
+            found.append("table")
         if IntegerKernel.takes(self.group.map, self.peak):
             found.append("int8")
         exact = [str(dtype).removeprefix("torch.") for dtype, limit in EXACT.items() if self.bound < limit]
@@ -175,6 +186,11 @@ class Feed:
         if kernel == "events":
             # Looking for spikes costs something even where there are none.
             return fired * self.fan_out, fired + steps * (1 + self.source.neurons / 400)
+        if kernel == "gather":
+            # Every output pixel costs something for each row of the kernel, and looking for spikes a little.
+            return fired * self.fan_out, steps * (1 + self.lines + self.source.neurons / 50)
+        if kernel == "table":
+            return 0.0, steps * self.lines
         return steps * self.products, steps
 
     def explain(self) -> Choice:
@@ -192,38 +208,65 @@ class Feed:
         if self.inside != self.source:
             flat = _reordered(flat, self.source, self.inside)
         kernel = self.choose(fired, len(flat))
-        made = self._made.get(kernel)
-        if made is None:
-            made = self._made[kernel] = self._make(kernel)
         began = time.perf_counter()
-        cells, geometry = self._run(made, flat)
-        if kernel in _ran and kernel in self.estimates:  # the first run of a kernel may compile it
-            work = self._work(kernel, fired, len(flat))
-            self.estimates[kernel].learn(*work, time.perf_counter() - began)
-        _ran.add(kernel)
-        self.last = (kernel, fired / max(1, len(flat) * self.source.neurons))
+        cells, geometry = self._run(self.kernel(kernel), flat)
+        self.took(kernel, fired, len(flat), time.perf_counter() - began)
         if self.outside != self.target:
             plain = self.target.enter(self.outside.leave(unpack(cells, geometry)))
             cells, geometry = np.ascontiguousarray(plain), Geometry.plain(self.target.neurons)
         return Sums(cells.reshape(samples, steps, -1), geometry)
+
+    def sums(self, made: Any, raster: Array) -> tuple[Array, Geometry]:
+        """Cells (samples, steps, cells) by a kernel, of a raster in the map's own order."""
+        cells, geometry = self._run(made, raster.reshape(raster.shape[0] * raster.shape[1], -1))
+        return cells.reshape(*raster.shape[:2], -1), geometry
+
+    def kernel(self, kernel: Kernel) -> Any:
+        """A kernel ready to run."""
+        made = self._made.get(kernel)
+        if made is None:
+            made = self._made[kernel] = self._make(kernel)
+        return made
+
+    def took(self, kernel: Kernel, fired: float, steps: int, seconds: float) -> None:
+        """Learn from a run."""
+        if kernel in _ran and kernel in self.estimates:  # the first run of a kernel may compile it
+            self.estimates[kernel].learn(*self._work(kernel, fired, steps), seconds)
+        _ran.add(kernel)
+        self.last = (kernel, fired / max(1, steps * self.source.neurons))
+
+    @property
+    def straight(self) -> bool:
+        """Spikes and sums are in the order of the populations."""
+        return self.inside == self.source and self.outside == self.target
 
     def _make(self, kernel: Kernel) -> Any:
         map_ = self.group.map
         if kernel == "int8":
             assert isinstance(map_, Dense | Conv2d)
             return IntegerKernel(map_, self.inside, self.outside)
-        if kernel != "events":
+        if kernel not in ("events", "gather", "table"):
             return FloatKernel(map_, self.inside, self.outside, getattr(torch, kernel))
+        dtype = np.int16 if self.bound <= np.iinfo(np.int16).max else np.int32
+        if kernel == "events":
+            straight = diagonal(map_, self.inside, self.outside, dtype)
+            if straight is not None:
+                return straight
         if isinstance(map_, Sparse):
             ordered = in_order(map_, self.inside, self.outside)
             assert isinstance(ordered, Sparse)
             return ordered.matrix(ordered.weight).tocsc()
-        narrow = self.bound <= np.iinfo(np.int16).max
-        return runs(map_, self.inside, self.outside, np.int16 if narrow else np.int32)
+        if kernel == "events":
+            return runs(map_, self.inside, self.outside, dtype)
+        return gathering(map_, self.inside, self.outside, dtype, tabled=kernel == "table")
 
     def _run(self, made: Any, flat: Array) -> tuple[Array, Geometry]:
+        if isinstance(made, Diagonal):
+            return made.apply(flat), Geometry.plain(self.outside.neurons)
         if isinstance(made, FloatKernel | IntegerKernel):
             return made.apply(flat[:, : self.inside.neurons]), Geometry.plain(self.outside.neurons)
+        if isinstance(made, Gathering):
+            return made.apply(flat)
         if isinstance(made, Runs):
             # Scanned by the word where a pixel, or all there is, is a whole number of them.
             whole = made.channels % WORD == 0 or made.start.size == 2
@@ -245,6 +288,14 @@ def _products(map_: LinearMap) -> float:
         return float(map_.weight.size)
     pixels = map_.input_shape[1:] if isinstance(map_, ConvTranspose2d) else map_.output_shape[1:]
     return float(map_.weight.size * prod(pixels))
+
+
+def _lines(map_: LinearMap) -> float:
+    """Rows of the kernel that the output pixels of a map see."""
+    if isinstance(map_, Dense | Sparse):
+        return 1.0
+    share = map_.groups / (map_.stride[0] if isinstance(map_, ConvTranspose2d) else 1)
+    return prod(map_.output_shape[1:]) * prod(map_.weight.shape[2:-1]) * share
 
 
 def unpack(cells: Array, geometry: Geometry) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from ...export.formats import ALIGNMENT_SHIFT, DECAY_BITS, RESETS, STATE_LIMIT
+from .registers import NEURONS, sixteen
 
 #: Largest synaptic input of a step that the 32-bit formulas hold.
 SUM_LIMIT = 1 << 18
@@ -76,6 +77,15 @@ def _integrate_delayed(v, keep, u, bias, due):  # type: ignore[no-untyped-def]
 
 
 @njit
+def _step(v, keep, sums, gain, pushed, aligned, spikes):  # type: ignore[no-untyped-def]
+    for i in range(v.size):
+        m = _saturated(_I(_I(_kept(v[i], keep) + _I(_I(sums[i]) * gain)) + pushed[i]))
+        fired = m > aligned[i]
+        spikes[i] = np.uint8(fired)
+        v[i] = _I(0) if fired else m
+
+
+@njit
 def _fire(v, aligned, spikes):  # type: ignore[no-untyped-def]
     for i in range(v.size):
         spikes[i] = np.uint8(v[i] > aligned[i])
@@ -122,10 +132,71 @@ def by_kind(sums):  # type: ignore[no-untyped-def]
     return (*arrays, kind)
 
 
+@njit
+def window(  # type: ignore[no-untyped-def]
+    sums, n, source, same, size, factor, constant, bias, aligned, keep_u, keep_v, plain, current, reset, spikes, sample,
+    target, counts, last, room, tallies,
+):  # fmt: skip
+    """Run ``size`` neurons over the steps of a sample.
+
+    They take ``sums[n, step, source:]`` and fire into ``spikes[sample, step, target:]``; the other arrays hold all neurons
+    of the population, these from ``target`` on. ``plain`` says that one formula without currents and without wrapping does.
+    """
+    steps, line, done = spikes.shape[1], spikes.shape[2], 0
+    gain, keep = _I(factor << _ALIGN), keep_v[0]
+    if plain:
+        push = room[0, :size]
+        for i in range(size):
+            push[i] = _I(_I(constant[target + i] << _ALIGN) + bias[target + i])
+        cell, place = n * sums.shape[1] * sums.shape[2] + source, sample * counts.shape[1] + target
+        fired_at = spikes.ctypes.data + sample * steps * line + target
+        for done in range(0, size - NEURONS + 1, NEURONS):
+            sixteen(
+                sums, sums.ctypes.data + (cell + done) * sums.itemsize, 0 if same else sums.shape[2] * sums.itemsize, gain,
+                keep, push.ctypes.data + 4 * done, aligned.ctypes.data + 4 * (target + done), fired_at + done, line, steps,
+                counts.ctypes.data + 4 * (place + done), last.ctypes.data + 4 * (place + done),
+            )  # fmt: skip
+        done = size // NEURONS * NEURONS
+        if done == size:
+            return
+    # All of them, or those that are left.
+    u, v, due, tally = room[0, done:size], room[1, done:size], room[2, done:size], tallies[done:size]
+    here, cells = slice(target + done, target + size), slice(source + done, source + size)
+    fixed, pushed, limit = constant[here], bias[here], aligned[here]
+    kept_u, kept_v, counted = keep_u[here], keep_v[here], counts[sample, here]
+    counted[:] = 0
+    v[:] = 0
+    if not plain:
+        u[:] = 0
+    for t in range(steps):
+        arriving, fired = sums[n, 0 if same else t, cells], spikes[sample, t, here]
+        if plain:
+            _step(v, keep, arriving, gain, u, limit, fired)
+        else:
+            if current:
+                _drive_current(u, arriving, factor, fixed, kept_u)
+            else:
+                _drive(u, arriving, factor, fixed)
+            if reset == DELAYED:
+                _take(due, v, limit)
+                _integrate_delayed(v, kept_v, u, pushed, due)
+                _fire(v, limit, fired)
+            else:
+                _integrate(v, kept_v, u, pushed)
+                if reset == SUBTRACT:
+                    _fire_and_subtract(v, limit, fired)
+                else:
+                    _fire_to_zero(v, limit, fired)
+        _tally(tally, fired)
+        if t % 255 == 254 or t == steps - 1:  # before the bytes run over
+            _carry(counted, tally)
+    last[sample, here] = v
+
+
 @njit(nogil=True, cache=True)
 def integrate(  # type: ignore[no-untyped-def]
-    narrow, wide, real, kind, rows, width, stride, offset, factor, constant, bias, aligned, keep_u, keep_v, current, reset,
-    spikes, counts, last,
+    narrow, wide, real, kind, rows, width, stride, offset, factor, constant, bias, aligned, keep_u, keep_v, plain, current,
+    reset, spikes, counts, last,
 ):  # fmt: skip
     """Run a population over one window a sample, from zero state.
 
@@ -148,6 +219,9 @@ def integrate(  # type: ignore[no-untyped-def]
         Thresholds in membrane units (neurons,).
     keep_u, keep_v : ndarray of int32
         What current and membrane keep of themselves, of 4096 (neurons,).
+    plain : bool
+        Of neurons that all keep the same of their membrane and nothing of their current, reset to zero, whose input stays
+        within 24 bits.
     current : bool
         Some current keeps something.
     reset : int
@@ -157,49 +231,26 @@ def integrate(  # type: ignore[no-untyped-def]
     counts, last : ndarray of int32
         Outputs (samples, neurons): spikes of the sample, last membrane.
     """
-    samples, steps = spikes.shape[0], spikes.shape[1]
     room, tallies = np.empty((3, BLOCK), np.int32), np.zeros(BLOCK, np.uint8)
     same = (narrow.shape[1], wide.shape[1], real.shape[1])[kind] == 1
-    for n in range(samples):
-        own_bias = bias[n if bias.shape[0] > 1 else 0]
+    for n in range(spikes.shape[0]):
+        pushed = bias[n if bias.shape[0] > 1 else 0]
         for r in range(rows):
             for begin in range(0, width, BLOCK):
                 size = min(BLOCK, width - begin)
                 source, target = r * stride + offset + begin, r * width + begin
-                u, v, due, tally = room[0, :size], room[1, :size], room[2, :size], tallies[:size]
-                u[:] = 0
-                v[:] = 0
-                here = slice(target, target + size)
-                fixed, pushed, limit = constant[here], own_bias[here], aligned[here]
-                kept_u, kept_v, counted = keep_u[here], keep_v[here], counts[n, here]
-                counted[:] = 0
-                for t in range(steps):
-                    at, cells, fired = 0 if same else t, slice(source, source + size), spikes[n, t, here]
-                    if kind == 0:
-                        if current:
-                            _drive_current(u, narrow[n, at, cells], factor, fixed, kept_u)
-                        else:
-                            _drive(u, narrow[n, at, cells], factor, fixed)
-                    elif kind == 1:
-                        if current:
-                            _drive_current(u, wide[n, at, cells], factor, fixed, kept_u)
-                        else:
-                            _drive(u, wide[n, at, cells], factor, fixed)
-                    elif current:
-                        _drive_current(u, real[n, at, cells], factor, fixed, kept_u)
-                    else:
-                        _drive(u, real[n, at, cells], factor, fixed)
-                    if reset == DELAYED:
-                        _take(due, v, limit)
-                        _integrate_delayed(v, kept_v, u, pushed, due)
-                        _fire(v, limit, fired)
-                    else:
-                        _integrate(v, kept_v, u, pushed)
-                        if reset == SUBTRACT:
-                            _fire_and_subtract(v, limit, fired)
-                        else:
-                            _fire_to_zero(v, limit, fired)
-                    _tally(tally, fired)
-                    if t % 255 == 254 or t == steps - 1:  # before the bytes run over
-                        _carry(counted, tally)
-                last[n, here] = v
+                if kind == 0:
+                    window(
+                        narrow, n, source, same, size, factor, constant, pushed, aligned, keep_u, keep_v, plain, current,
+                        reset, spikes, n, target, counts, last, room, tallies,
+                    )  # fmt: skip
+                elif kind == 1:
+                    window(
+                        wide, n, source, same, size, factor, constant, pushed, aligned, keep_u, keep_v, plain, current,
+                        reset, spikes, n, target, counts, last, room, tallies,
+                    )  # fmt: skip
+                else:
+                    window(
+                        real, n, source, same, size, factor, constant, pushed, aligned, keep_u, keep_v, plain, current,
+                        reset, spikes, n, target, counts, last, room, tallies,
+                    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from ..kernels import lif_advance, lif_window
 from ..program import Population
 from .dense import EXACT, FloatKernel
 from .feed import Feed, Sums
+from .gathering import Gathering
 from .layout import Layout, padded
 from .neurons import KINDS, SUM_LIMIT, by_kind, integrate
 from .runs import Geometry
@@ -82,31 +84,86 @@ class Neurons:
             np.ascontiguousarray(a, np.int32) for a in (self.constant, aligned, self.keep_u, self.keep_v)
         )
 
-    def biases(self, values: Ints) -> Ints:
-        """Biases (samples or 1, neurons) in this order."""
-        return np.ascontiguousarray(self.layout.enter(values))
+    @cached_property
+    def _plain(self) -> bool:
+        """Whether one formula does, without currents and without wrapping: input aligned by 6 bits stays within 24."""
+        within = self.bound < STATE_LIMIT >> ALIGNMENT_SHIFT
+        alike = bool((self.keep_v == self.keep_v[0]).all())
+        return within and alike and not self._current and not self.reset
 
-    def run(self, arriving: Sequence[tuple[Feed, Sums]], samples: int, bias: Ints, recorded: bool) -> Window:
-        """All steps of a number of samples; ``recorded`` keeps the states."""
+    @cached_property
+    def _current(self) -> bool:
+        return bool(self.keep_u.any())
+
+    @cached_property
+    def bias(self) -> NDArray[np.int32]:
+        """The population's own bias, (1, neurons) in this order."""
+        return self.biases(self.population.bias[None])
+
+    def biases(self, values: Ints) -> NDArray[np.int32]:
+        """Biases (samples or 1, neurons) in this order."""
+        return np.ascontiguousarray(self.layout.enter(values), np.int32)
+
+    def run(
+        self,
+        rasters: Sequence[tuple[Feed, Array, float]],
+        samples: int,
+        bias: NDArray[np.int32],
+        recorded: bool,
+    ) -> Window:
+        """All steps of a number of samples.
+
+        Parameters
+        ----------
+        rasters : sequence
+            Each feed with the spikes (samples, steps, inputs padded to words) that it brings, and how many they are.
+        recorded : bool
+            Keep the states.
+        """
         window = self.window(samples, recorded)
         if recorded or self.bound > SUM_LIMIT:
-            self._wide(self.total(arriving, samples, np.int64), bias, window)
+            total = self.total([(f, f.apply(r, n)) for f, r, n in rasters], samples, np.int64)
+            self._wide(total, bias, window)
             return window
-        if len(arriving) == 1 and not arriving[0][0].group.lag:
-            feed, sums = arriving[0]
-            cells, geometry, factor = sums.cells, sums.geometry, feed.factor
+        # The dearest feed comes last: its kernel may hand sums on without storing them all.
+        ordered = sorted(rasters, key=lambda part: part[2] * part[0].fan_out)
+        if not ordered or not ordered[-1][0].straight or ordered[-1][0].group.lag:
+            total = self.total([(f, f.apply(r, n)) for f, r, n in rasters], samples, np.int32)
+            self._integrate(total, Geometry.plain(self.layout.neurons), 1, bias, window)
+            return window
+        *others, (feed, raster, fired) = ordered
+        total = self.total([(f, f.apply(r, n)) for f, r, n in others], samples if others else 0, np.int32)
+        steps = raster.shape[0] * raster.shape[1]
+        kernel = feed.choose(fired, steps)
+        made = feed.kernel(kernel)
+        began = time.perf_counter()
+        if isinstance(made, Gathering):
+            outputs = (window.spikes, window.counts, window.last)
+            made.integrate(raster, feed.factor, total, self._registers(bias), outputs)
         else:
-            cells, factor = self.total(arriving, samples, np.int32), 1
-            geometry = Geometry.plain(self.layout.neurons)
+            cells, geometry = feed.sums(made, raster)
+            factor = feed.factor
+            if others:
+                self.add(total, feed, Sums(cells, geometry))
+                cells, geometry, factor = total, Geometry.plain(self.layout.neurons), 1
+            self._integrate(cells, geometry, factor, bias, window)
+        feed.took(kernel, fired, steps, time.perf_counter() - began)
+        return window
+
+    def _integrate(
+        self, cells: Array, geometry: Geometry, factor: int, bias: NDArray[np.int32], window: Window
+    ) -> None:
         if cells.dtype not in KINDS:
             cells = cells.astype(np.int32)
-        constant, aligned, keep_u, keep_v = self._narrow
         integrate(
-            *by_kind(cells), geometry.rows, geometry.width, geometry.stride, geometry.offset, np.int32(factor), constant,
-            bias.astype(np.int32), aligned, keep_u, keep_v, bool(keep_u.any()), self.reset,
-            window.spikes, window.counts, window.last,
+            *by_kind(cells), geometry.rows, geometry.width, geometry.stride, geometry.offset, np.int32(factor),
+            *self._registers(bias), window.spikes, window.counts, window.last,
         )  # fmt: skip
-        return window
+
+    def _registers(self, bias: NDArray[np.int32]) -> tuple[Any, ...]:
+        """What the compiled kernels ask of the neurons."""
+        constant, aligned, keep_u, keep_v = self._narrow
+        return constant, bias, aligned, keep_u, keep_v, self._plain, self._current, self.reset
 
     def window(self, samples: int, recorded: bool) -> Window:
         """Room for the results."""
@@ -122,28 +179,32 @@ class Neurons:
         n = self.layout.neurons
         total = np.zeros((samples, self.steps if arriving else 1, n), dtype)
         for feed, sums in arriving:
-            g = sums.geometry
-            factor, lag = dtype(feed.factor), min(feed.group.lag, self.steps)
-            add_sums(sums.cells, g.rows, g.width, g.stride, g.offset, factor, lag, total)
+            self.add(total, feed, sums)
         return total
 
-    def _wide(self, total: Ints, bias: Ints, window: Window) -> None:
+    def add(self, total: Array, feed: Feed, sums: Sums) -> None:
+        """Add what a feed brings to synaptic input (samples, steps, neurons)."""
+        g = sums.geometry
+        factor, lag = total.dtype.type(feed.factor), min(feed.group.lag, self.steps)
+        add_sums(sums.cells, g.rows, g.width, g.stride, g.offset, factor, lag, total)
+
+    def _wide(self, total: Ints, bias: NDArray[np.int32], window: Window) -> None:
         """In 64 bits, states kept where there is room for them."""
         n = self.layout.neurons
         spikes, last = np.empty((len(total), self.steps, n), np.uint8), np.empty((len(total), n), np.int64)
         lif_window(
-            total + self.constant, bias, np.ascontiguousarray(self.threshold), np.ascontiguousarray(self.keep_u),
+            total + self.constant, bias.astype(np.int64), np.ascontiguousarray(self.threshold), np.ascontiguousarray(self.keep_u),
             np.ascontiguousarray(self.keep_v), self.reset, spikes, window.currents, window.membranes, last,
         )  # fmt: skip
         window.spikes[:, :, :n] = spikes
         window.counts, window.last = spikes.sum(1, dtype=np.int32), last
 
-    def advance(self, t: int, total: Ints, bias: Ints, window: Window, current: Ints) -> None:
+    def advance(self, t: int, total: Ints, bias: NDArray[np.int32], window: Window, current: Ints) -> None:
         """Step ``t`` of a population in a loop: ``total`` (samples, neurons) arrives; ``window.last`` holds the membrane."""
         n = self.layout.neurons
         fired = np.empty(current.shape, np.uint8)
         lif_advance(
-            total + self.constant, bias, np.ascontiguousarray(self.threshold), np.ascontiguousarray(self.keep_u),
+            total + self.constant, bias.astype(np.int64), np.ascontiguousarray(self.threshold), np.ascontiguousarray(self.keep_u),
             np.ascontiguousarray(self.keep_v), self.reset, current, window.last, fired,
         )  # fmt: skip
         window.spikes[:, t, :n] = fired
@@ -166,7 +227,7 @@ class Neurons:
         limit = min(int(p.threshold.min(initial=STATE_LIMIT)) << ALIGNMENT_SHIFT, STATE_LIMIT - 1)
         return farthest < limit
 
-    def sum_once(self, rasters: Sequence[Array], samples: int, bias: Ints) -> Window:
+    def sum_once(self, rasters: Sequence[Array], samples: int, bias: NDArray[np.int32]) -> Window:
         """The read-out from the spike counts of its sources."""
         window = self.window(samples, recorded=False)
         window.spikes[:] = 0
@@ -181,7 +242,9 @@ class Neurons:
             if feed.outside != feed.target:
                 sums = feed.target.enter(feed.outside.leave(sums))
             total += feed.factor * sums
-        window.last = ((total + self.steps * self.constant) << ALIGNMENT_SHIFT) + self.steps * bias
+        window.last = ((total + self.steps * self.constant) << ALIGNMENT_SHIFT) + self.steps * bias.astype(
+            np.int64
+        )
         return window
 
     def _kernel(self, feed: Feed) -> FloatKernel:

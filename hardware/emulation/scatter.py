@@ -112,6 +112,21 @@ def arrange(given, channels, raster, counts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def leave(counts, channels, out):  # type: ignore[no-untyped-def]
+    """Bring spike counts (samples, neurons) back to C order in ``out`` of int64; returns their sum."""
+    samples, neurons = counts.shape
+    pixels = neurons // channels
+    total = 0
+    for n in range(samples):
+        for c in range(channels):
+            for i in range(pixels):
+                count = counts[n, i * channels + c]
+                out[n, c * pixels + i] = count
+                total += count
+    return total
+
+
+@njit(nogil=True, cache=True)
 def scatter_columns(raster, inputs, pointer, rows, weights, acc):  # type: ignore[no-untyped-def]
     """Synaptic sums over a sparse matrix in compressed columns: ``acc`` (steps, outputs) of int64."""
     for t in range(raster.shape[0]):

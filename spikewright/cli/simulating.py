@@ -16,6 +16,8 @@ class KernelName(StrEnum):
     """Kernels of the emulator."""
 
     events = "events"
+    gather = "gather"
+    table = "table"
     int8 = "int8"
     float32 = "float32"
     float64 = "float64"

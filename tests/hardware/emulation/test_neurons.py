@@ -7,7 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spikewright.export.formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, RESETS, THRESHOLD_MAX
+from spikewright.export.formats import (
+    ALIGNMENT_SHIFT,
+    CURRENT_DECAY_OFFSET,
+    DECAY_ONE,
+    RESETS,
+    STATE_LIMIT,
+    THRESHOLD_MAX,
+)
 from spikewright.hardware import arithmetic
 from spikewright.hardware.emulation.neurons import BLOCK, SUM_LIMIT, by_kind, integrate
 
@@ -25,9 +32,13 @@ def ours(
         a.astype(np.int32)
         for a in (threshold << ALIGNMENT_SHIFT, DECAY_ONE - CURRENT_DECAY_OFFSET - du, DECAY_ONE - dv)
     ]
+    # Where the short formula may be taken, it is.
+    largest = int(np.abs(sums.astype(np.int64)).max(initial=0)) * factor + abs(constant)
+    plain = largest << ALIGNMENT_SHIFT < STATE_LIMIT and not narrow[1].any() and reset == "zero"
+    plain = plain and bool((narrow[2] == narrow[2][0]).all())
     integrate(
         *by_kind(sums), 1, n, n, 0, np.int32(factor), np.full(n, constant, np.int32), bias.astype(np.int32), *narrow,
-        bool(narrow[1].any()), RESETS.index(reset), spikes, counts, last,  # type: ignore[arg-type]
+        plain, bool(narrow[1].any()), RESETS.index(reset), spikes, counts, last,  # type: ignore[arg-type]
     )  # fmt: skip
     return spikes[:, :, :n], counts, last
 
@@ -107,7 +118,8 @@ def test_factor_and_constant_are_part_of_the_input() -> None:
     )
 
 
-def test_more_neurons_than_a_block_and_more_spikes_than_a_byte() -> None:
+@pytest.mark.parametrize("plain", [False, True])
+def test_more_neurons_than_a_block_and_more_spikes_than_a_byte(plain: bool) -> None:
     n, steps = 2 * BLOCK + 5, 600
     sums = np.broadcast_to(np.arange(n) % 3, (1, 1, n)).astype(np.int16)  # the same at every step
     du, dv, threshold = np.full(n, 4095), np.full(n, 4096), np.zeros(n, np.int64)
@@ -115,7 +127,7 @@ def test_more_neurons_than_a_block_and_more_spikes_than_a_byte() -> None:
     counts, last = (np.zeros((1, n), np.int32) for _ in range(2))
     narrow = [a.astype(np.int32) for a in (threshold, du * 0, dv * 0)]
     integrate(
-        *by_kind(sums), 1, n, n, 0, np.int32(1), np.zeros(n, np.int32), np.zeros((1, n), np.int32), *narrow, False, 0,
+        *by_kind(sums), 1, n, n, 0, np.int32(1), np.zeros(n, np.int32), np.zeros((1, n), np.int32), *narrow, plain, False, 0,
         spikes, counts, last,
     )  # fmt: skip
     assert (counts[0] == np.where(np.arange(n) % 3 > 0, steps, 0)).all()
