@@ -107,8 +107,9 @@ class _LeakySequence(torch.autograd.Function):
         for t in range(membranes.shape[0] - 1, -1, -1):
             u = membranes[t]
             gate = surrogate.derivative(u - threshold)
-            grad_o = grad_spikes[t] - beta * later * u
-            later = torch.add(grad_o * gate, beta * later * (1 - spikes[t]), out=out[t])
+            carried = beta * later
+            grad_o = grad_spikes[t] - carried * u
+            later = torch.add(grad_o * gate, carried * (1 - spikes[t]), out=out[t])
         return out, None, None, None
 
 
