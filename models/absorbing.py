@@ -118,6 +118,8 @@ def elbo(
         terms += float((where.sum((1, 2)) / t).sum())
         right += int(((logits.argmax(1) == part) & where).sum())
         asked += int(where.sum())
+    if not asked:
+        raise ValueError(f"nothing is hidden in {count} grids of {positions} positions; score more grids")
     return Bound(bits / terms, right / asked, count)
 
 

@@ -87,7 +87,8 @@ class Codebook(nn.Module):
         tokens = self.nearest(z.detach())
         vectors = self.lookup(tokens)
         loss = (vectors - z.detach()).square().mean() + COMMITMENT * (z - vectors.detach()).square().mean()
-        return Quantised(z + (vectors - z).detach(), tokens, loss)
+        # The order of operations leaves the vectors as they are to the last bit: a rounded one could flip a spike.
+        return Quantised(vectors.detach() + (z - z.detach()), tokens, loss)
 
     def train_step(self, z: Tensor) -> Quantised:
         """As :meth:`forward`, for one iteration of training; warms up, draws and draws again as it is due."""
