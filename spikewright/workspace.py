@@ -153,6 +153,7 @@ class Workspace:
         BuildError
             There are no weights yet, or the recipe's system has no such network.
         """
+        self._stage(kind)
         path = self.weights(kind)
         if path is None:
             raise BuildError(
@@ -172,9 +173,12 @@ class Workspace:
         return self._build(kind)
 
     def _build(self, kind: str) -> nn.Module:
+        return self._stage(kind).build(self.recipe, DATASETS[self.recipe.data.name])
+
+    def _stage(self, kind: str) -> Stage:
         if kind not in self.stages:
             known = ", ".join(self.stages)
             raise BuildError(
                 f"{self.recipe.name}: {self.recipe.model.kind} has no network {kind!r}; there are {known}"
             )
-        return self.stages[kind].build(self.recipe, DATASETS[self.recipe.data.name])
+        return self.stages[kind]

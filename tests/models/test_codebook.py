@@ -51,7 +51,7 @@ def test_codes_are_drawn_after_the_warm_up_and_drawn_again_while_unused() -> Non
     for _ in range(3):
         passed = book.train_step(z)
         assert passed.vectors is z
-        assert float(passed.loss) == 0
+        assert float(passed.loss.detach()) == 0
         assert torch.equal(book.vectors, initial)
     book.train_step(z)  # iteration 3 draws all codes
     drawn = book.vectors.detach().clone()

@@ -21,7 +21,7 @@ def predict(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 class Watching:
-    """Keeps every grid it is asked about, by the image it belongs to."""
+    """Keeps all grids that it is asked about."""
 
     def __init__(self) -> None:
         self.calls: list[NDArray[np.int64]] = []

@@ -127,7 +127,7 @@ def test_it_learns_a_rule_resumes_and_samples_it(kind: type[Denoiser], tmp_path:
     """Grids whose rows repeat one token: the marginal says log2 5 bits, one known position says all of its row."""
     rows = torch.randint(0, 5, (640, 3, 1), generator=torch.Generator().manual_seed(8))
     tokens = rows.expand(-1, -1, 4).contiguous()
-    recipe = TrainRecipe(epochs=8, batch=32, lr=1e-2)
+    recipe = TrainRecipe(epochs=9, batch=64, lr=1e-2)
 
     def run(folder: Path, stop: int | None = None) -> Any:
         torch.manual_seed(2)

@@ -185,12 +185,12 @@ def test_a_run_stopped_at_any_stage_of_the_codebook_ends_with_the_same_weights(
 def test_codes_come_into_use_on_real_digits() -> None:
     given = torch.from_numpy(prepare(load_images("digits", "train"), (8, 8), "none"))
     torch.manual_seed(0)
-    model = VQSVAE(VQConfig((8, 8), channels=(8, 16), dim=8, codes=16, timesteps=4, start=Start(20, 20, 80)))
+    model = VQSVAE(VQConfig((8, 8), channels=(8, 16), dim=8, codes=16, timesteps=4, start=Start(10, 15, 45)))
     model.measure(given)
     optimiser = torch.optim.AdamW(model.parameter_groups(2e-3))
     errors = []
-    for _ in range(120):
-        losses = model.losses(given[torch.randint(0, len(given), (64,))])
+    for _ in range(70):
+        losses = model.losses(given[torch.randint(0, len(given), (32,))])
         optimiser.zero_grad()
         losses["total"].backward()
         optimiser.step()
