@@ -15,6 +15,7 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from .block import SpikingBlock
 from .latent import PoissonLatent, RatePrior, squared_mmd
 from .neurons import Leaky
 
@@ -75,32 +76,9 @@ SIZES: dict[str, ESVAEConfig] = {
 }
 
 
-class SpikingBlock(nn.Module):
-    """Affine map, batch normalisation, LIF neuron."""
-
-    def __init__(self, affine: nn.Module, norm: nn.Module, reshape: nn.Module | None = None) -> None:
-        super().__init__()
-        self.affine = affine
-        self.norm = norm
-        # tdBN scales the normalised current to the threshold; as the initial weight it enters exactly once.
-        nn.init.constant_(norm.weight, THRESHOLD)  # type: ignore[arg-type]
-        self.reshape = reshape if reshape is not None else nn.Identity()
-        self.neuron = Leaky(BETA, THRESHOLD, SURROGATE_WINDOW)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """One time step, (N, ...) to spikes (N, ...)."""
-        spikes: Tensor = self.neuron(self.reshape(self.norm(self.affine(x))))
-        return spikes
-
-    def sequence(self, x: Tensor) -> Tensor:
-        """All time steps, (T, N, ...) to spikes (T, N, ...); statistics over batch, space and time."""
-        current = self.reshape(self.norm(self.affine(x.flatten(0, 1))))
-        return self.neuron.sequence(current.unflatten(0, x.shape[:2]))
-
-    def static_sequence(self, x: Tensor, timesteps: int) -> Tensor:
-        """As :meth:`sequence` for an input (N, ...) that stays the same: the current is computed once."""
-        current = self.reshape(self.norm(self.affine(x)))
-        return self.neuron.sequence(current.expand(timesteps, *current.shape))
+def _block(affine: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d, *reshape: nn.Module) -> SpikingBlock:
+    # tdBN scales the normalised current to the threshold; as the initial weight it enters exactly once.
+    return SpikingBlock(affine, norm, Leaky(BETA, THRESHOLD, SURROGATE_WINDOW), THRESHOLD, *reshape)
 
 
 @dataclass
@@ -139,20 +117,20 @@ class ESVAE(nn.Module):
         self.encoder_names = [f"e{i + 1}" for i in range(depth + 1)]
         self.decoder_names = [f"d{i}" for i in range(depth + 1)]
         for name, (cin, cout) in zip(self.encoder_names, itertools.pairwise(widths), strict=False):
-            block = SpikingBlock(nn.Conv2d(cin, cout, 3, stride=2, padding=1), nn.BatchNorm2d(cout))
+            block = _block(nn.Conv2d(cin, cout, 3, stride=2, padding=1), nn.BatchNorm2d(cout))
             self.add_module(name, block)
         to_latent = nn.Sequential(nn.Flatten(), nn.Linear(flat, config.latent))
-        self.add_module(self.encoder_names[-1], SpikingBlock(to_latent, nn.BatchNorm1d(config.latent)))
+        self.add_module(self.encoder_names[-1], _block(to_latent, nn.BatchNorm1d(config.latent)))
         self.sampler = PoissonLatent()
         self.prior = RatePrior(config.latent)
-        from_latent = SpikingBlock(
+        from_latent = _block(
             nn.Linear(config.latent, flat), nn.BatchNorm1d(flat), nn.Unflatten(1, config.bottom)
         )
         self.add_module("d0", from_latent)
         down = (*reversed(config.channels), config.channels[0])
         for name, (cin, cout) in zip(self.decoder_names[1:], itertools.pairwise(down), strict=True):
             up = nn.ConvTranspose2d(cin, cout, 3, stride=2, padding=1, output_padding=1)
-            self.add_module(name, SpikingBlock(up, nn.BatchNorm2d(cout)))
+            self.add_module(name, _block(up, nn.BatchNorm2d(cout)))
         self.head = nn.ConvTranspose2d(config.channels[0], config.in_channels, 3, padding=1)
         self.readout = snn.Leaky(beta=READOUT_BETA, reset_mechanism="none", init_hidden=True, output=True)
 

@@ -7,11 +7,49 @@ to zero differing spikes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import snntorch as snn
 import torch
+from snntorch import surrogate as snn_surrogate
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Derivative 1 on ``low < x < high``, 0 elsewhere; ``x`` is the membrane minus the threshold."""
+
+    low: float
+    high: float
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """Surrogate of ``ds/dx``, same shape."""
+        return (x > self.low) & (x < self.high)
+
+    def spike(self, x: Tensor) -> Tensor:
+        """Heaviside step with this derivative, for stepping."""
+        spikes: Tensor = RectangularSurrogate.apply(x, self.low, self.high)
+        return spikes
+
+
+@dataclass(frozen=True)
+class ATan:
+    """Derivative ``(alpha / 2) / (1 + (pi alpha x / 2)^2)``; with alpha 2, ``1 / (1 + (pi x)^2)`` (Fang et al. 2021)."""
+
+    alpha: float = 2.0
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """Surrogate of ``ds/dx``, same shape."""
+        scaled = x * (math.pi / 2 * self.alpha)
+        return scaled.square_().add_(1).reciprocal_().mul_(self.alpha / 2)
+
+    def spike(self, x: Tensor) -> Tensor:
+        """Heaviside step with this derivative, for stepping: snnTorch's own."""
+        step: Callable[[Tensor], Tensor] = snn_surrogate.atan(alpha=self.alpha)
+        return step(x)
 
 
 class RectangularSurrogate(torch.autograd.Function):
@@ -42,7 +80,9 @@ class _LeakySequence(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, current: Tensor, beta: float, threshold: float, low: float, high: float) -> Tensor:
+    def forward(
+        ctx: Any, current: Tensor, beta: float, threshold: float, surrogate: Rectangle | ATan
+    ) -> Tensor:
         membranes = torch.empty_like(current)
         spikes = torch.empty_like(current)
         membrane = torch.zeros_like(current[0])
@@ -54,23 +94,23 @@ class _LeakySequence(torch.autograd.Function):
             )
             reset = torch.gt(membrane - threshold, 0, out=spikes[t])
         ctx.save_for_backward(membranes, spikes)
-        ctx.constants = (beta, threshold, low, high)
+        ctx.constants = (beta, threshold, surrogate)
         return spikes
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         membranes, spikes = ctx.saved_tensors
-        beta, threshold, low, high = ctx.constants
+        beta, threshold, surrogate = ctx.constants
         grad_spikes = grads[0]
         out = torch.empty_like(membranes)
         later = torch.zeros_like(membranes[0])  # dL/du[t+1]
         for t in range(membranes.shape[0] - 1, -1, -1):
             u = membranes[t]
-            x = u - threshold
-            gate = (x > low) & (x < high)
-            grad_o = grad_spikes[t] - beta * later * u
-            later = torch.add(grad_o * gate, beta * later * (1 - spikes[t]), out=out[t])
-        return out, None, None, None, None
+            gate = surrogate.derivative(u - threshold)
+            carried = beta * later
+            grad_o = grad_spikes[t] - carried * u
+            later = torch.add(grad_o * gate, carried * (1 - spikes[t]), out=out[t])
+        return out, None, None, None
 
 
 class Leaky(snn.Leaky):
@@ -82,19 +122,20 @@ class Leaky(snn.Leaky):
         Membrane decay a step, 0 to 1.
     threshold : float
         Firing threshold (strict: a spike needs ``u > threshold``).
-    window : tuple of float
-        Surrogate gradient window on ``u - threshold``.
+    surrogate : tuple of float, or ATan
+        Gradient of a spike over ``u - threshold``; two numbers are the window of a :class:`Rectangle`.
     """
 
-    def __init__(self, beta: float, threshold: float, window: tuple[float, float]) -> None:
+    def __init__(self, beta: float, threshold: float, surrogate: tuple[float, float] | ATan) -> None:
+        shape = surrogate if isinstance(surrogate, ATan) else Rectangle(*surrogate)
         super().__init__(
             beta=beta,
             threshold=threshold,
-            spike_grad=lambda x: RectangularSurrogate.apply(x, *window),
+            spike_grad=shape.spike,
             init_hidden=True,
             reset_mechanism="zero",
         )
-        self._constants = (float(beta), float(threshold), float(window[0]), float(window[1]))
+        self._constants = (float(beta), float(threshold), shape)
 
     def sequence(self, current: Tensor) -> Tensor:
         """Spikes of a whole sequence from zero state.

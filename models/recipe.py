@@ -6,7 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from .esvae import SIZES, ESVAEConfig
+from . import esvae, sdid, vector_quantised
+from .esvae import ESVAEConfig
+from .sdid import SDIDConfig
+from .vector_quantised import VQConfig
+
+Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -16,7 +21,7 @@ class Section(BaseModel):
 
 
 class ModelRecipe(Section):
-    """The network.
+    """An ESVAE.
 
     Attributes
     ----------
@@ -30,9 +35,34 @@ class ModelRecipe(Section):
 
     kind: Literal["esvae"] = "esvae"
     size: Literal["XS", "S", "paper"] = "S"
-    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
+    channels: Widths | None = None
     latent: PositiveInt | None = None
     timesteps: PositiveInt | None = None
+
+
+class DiffusionModel(Section):
+    """A Spiking-Diffusion: autoencoder and denoiser.
+
+    Attributes
+    ----------
+    kind : str
+        Published system.
+    size : str
+        Named size of both; single fields below override it.
+    channels, dim, codes, timesteps
+        As in :class:`~spikewright.models.vector_quantised.VQConfig`.
+    denoiser_channels, denoiser_timesteps
+        As in :class:`~spikewright.models.sdid.SDIDConfig`, which has its codes and grid from the autoencoder.
+    """
+
+    kind: Literal["spiking-diffusion"]
+    size: Literal["XS", "S", "M", "paper"] = "S"
+    channels: Widths | None = None
+    dim: PositiveInt | None = None
+    codes: Annotated[int, Field(ge=2)] | None = None
+    timesteps: PositiveInt | None = None
+    denoiser_channels: Widths | None = None
+    denoiser_timesteps: PositiveInt | None = None
 
 
 class DataRecipe(Section):
@@ -84,9 +114,20 @@ class Training(Section):
     fad: TrainRecipe
 
 
+class DiffusionTraining(Section):
+    """Training of autoencoder and denoiser, of their ANN twins, and of the two networks behind Frechet distances."""
+
+    vq: TrainRecipe
+    sdid: TrainRecipe
+    vq_ann: TrainRecipe
+    sdid_ann: TrainRecipe
+    fad: TrainRecipe
+    classifier: TrainRecipe
+
+
 def model_config(model: ModelRecipe, data: DataRecipe, in_channels: int) -> ESVAEConfig:
-    """Network size that a recipe asks for."""
-    base = SIZES[model.size]
+    """Network size that a recipe of ESVAE asks for."""
+    base = esvae.SIZES[model.size]
     return ESVAEConfig(
         image=data.image,
         in_channels=in_channels,
@@ -94,3 +135,35 @@ def model_config(model: ModelRecipe, data: DataRecipe, in_channels: int) -> ESVA
         latent=model.latent or base.latent,
         timesteps=model.timesteps or base.timesteps,
     )
+
+
+def vq_config(model: DiffusionModel, data: DataRecipe, in_channels: int) -> VQConfig:
+    """Size of the autoencoder that a recipe of Spiking-Diffusion asks for."""
+    base = vector_quantised.SIZES[model.size]
+    return VQConfig(
+        image=data.image,
+        in_channels=in_channels,
+        channels=model.channels or base.channels,
+        dim=model.dim or base.dim,
+        codes=model.codes or base.codes,
+        timesteps=model.timesteps or base.timesteps,
+        start=base.start,
+    )
+
+
+def sdid_config(model: DiffusionModel, vq: VQConfig) -> SDIDConfig:
+    """Size of the denoiser for the tokens of an autoencoder."""
+    base = sdid.SIZES[model.size]
+    return SDIDConfig(
+        codes=vq.codes,
+        grid=vq.grid,
+        channels=model.denoiser_channels or base.channels,
+        timesteps=model.denoiser_timesteps or base.timesteps,
+    )
+
+
+def fad_config(vq: VQConfig) -> ESVAEConfig:
+    """Size of the autoencoder behind FAD beside a vector-quantised one: 32 features from as many stages."""
+    depth = len(vq.channels)
+    channels = tuple(16 * 2**stage for stage in range(depth))
+    return ESVAEConfig(vq.image, vq.in_channels, channels, latent=32, timesteps=1)

@@ -81,7 +81,8 @@ def train(
     network : nn.Module
         Also :class:`Trainable`.
     images : Tensor
-        Training samples: images, float (N, C, H, W) in [-1, 1], or spikes 0/1, (N, T, ...).
+        Training samples: images, float (N, C, H, W) in [-1, 1], or spikes 0/1, (N, T, ...), or token grids, int64
+        (N, h, w).
     folder : Path
         Takes ``checkpoint.safetensors``, ``metrics.csv`` and TensorBoard events.
     labels : Tensor, optional
@@ -192,11 +193,13 @@ def train(
 def reestimate_batch_norm(network: nn.Module, images: Tensor, batch: int) -> None:
     """Replace the running statistics, which lag behind the weights, by averages over training images.
 
-    The images are the first 4,096 of the training split, without resampling noise carried from training.
+    The images are the first 4,096 of the training split, without resampling noise carried from training. A network
+    that is trained on corrupted samples sees them corrupted here as well: by its own ``corrupt``, where it has one.
     """
+    corrupt: Callable[[Tensor], Tensor] = getattr(network, "corrupt", lambda samples: samples)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        update_bn(images[:BN_IMAGES].split(batch), network)
+        update_bn((corrupt(part) for part in images[:BN_IMAGES].split(batch)), network)
 
 
 def _save(

@@ -13,7 +13,20 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from .errors import RecipeError
 from .models.esvae import ESVAEConfig
-from .models.recipe import DataRecipe, ModelRecipe, Section, Training, model_config
+from .models.recipe import (
+    DataRecipe,
+    DiffusionModel,
+    DiffusionTraining,
+    ModelRecipe,
+    Section,
+    Training,
+    fad_config,
+    model_config,
+    sdid_config,
+    vq_config,
+)
+from .models.sdid import SDIDConfig
+from .models.vector_quantised import VQConfig
 
 
 class QuantiseRecipe(Section):
@@ -58,7 +71,7 @@ class DeployRecipe(Section):
 
 
 class Recipe(Section):
-    """Everything that leads to one deployment.
+    """Everything that leads to one deployment; each published system has a recipe of its own.
 
     Attributes
     ----------
@@ -71,14 +84,27 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     seed: Annotated[int, Field(ge=0)] = 1
     train_seed: Annotated[int, Field(ge=0)] = 1
-    model: ModelRecipe
+    model: ModelRecipe | DiffusionModel
     data: DataRecipe
-    train: Training
+    train: Training | DiffusionTraining
     quantise: QuantiseRecipe = QuantiseRecipe()
     deploy: DeployRecipe = DeployRecipe()
 
+    @property
+    def training_digest(self) -> str:
+        """Short name of everything that decides the weights: recipes that train alike share it."""
+        decisive = self.model_dump_json(include={"model", "data", "train", "train_seed"})
+        return hashlib.sha256(decisive.encode()).hexdigest()[:8]
+
+
+class ESVAERecipe(Recipe):
+    """Recipe of an ESVAE."""
+
+    model: ModelRecipe
+    train: Training
+
     @model_validator(mode="after")
-    def _image_fits_network(self) -> Recipe:
+    def _image_fits_network(self) -> ESVAERecipe:
         self.config(1)
         return self
 
@@ -86,11 +112,42 @@ class Recipe(Section):
         """Size of the network for images of so many channels."""
         return model_config(self.model, self.data, channels)
 
-    @property
-    def training_digest(self) -> str:
-        """Short name of everything that decides the weights: recipes that train alike share it."""
-        decisive = self.model_dump_json(include={"model", "data", "train", "train_seed"})
-        return hashlib.sha256(decisive.encode()).hexdigest()[:8]
+
+class DiffusionRecipe(Recipe):
+    """Recipe of a Spiking-Diffusion."""
+
+    model: DiffusionModel
+    train: DiffusionTraining
+
+    @model_validator(mode="after")
+    def _image_fits_network(self) -> DiffusionRecipe:
+        self.vq_config(1)
+        return self
+
+    def vq_config(self, channels: int) -> VQConfig:
+        """Size of the autoencoder for images of so many channels."""
+        return vq_config(self.model, self.data, channels)
+
+    def sdid_config(self, channels: int) -> SDIDConfig:
+        """Size of the denoiser of its tokens."""
+        return sdid_config(self.model, self.vq_config(channels))
+
+    def fad_config(self, channels: int) -> ESVAEConfig:
+        """Size of the autoencoder behind FAD."""
+        return fad_config(self.vq_config(channels))
+
+
+#: Recipes by the published system that they name.
+RECIPES: dict[str, type[Recipe]] = {"esvae": ESVAERecipe, "spiking-diffusion": DiffusionRecipe}
+
+
+def recipe_type(table: Mapping[str, Any]) -> type[Recipe]:
+    """Which recipe a table holds, by its ``model.kind``; ESVAE's without one."""
+    model = table.get("model")
+    kind = model.get("kind", "esvae") if isinstance(model, Mapping) else "esvae"
+    if not isinstance(kind, str) or kind not in RECIPES:
+        raise RecipeError(f"model.kind = {kind!r}: input should be {' or '.join(map(repr, RECIPES))}")
+    return RECIPES[kind]
 
 
 def zoo() -> Path:
@@ -133,9 +190,13 @@ def load_recipe(name_or_path: str, overrides: Mapping[str, Any] | None = None) -
         if value is not None:
             _set(table, key.split("."), value)
     try:
-        return Recipe.model_validate(table)
+        kind = recipe_type(table)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    try:
+        return kind.model_validate(table)
     except ValidationError as error:
-        raise RecipeError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+        raise RecipeError(f"{path}: " + "; ".join(_explain(kind, e) for e in error.errors())) from None
 
 
 def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -144,10 +205,10 @@ def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:
     table[keys[-1]] = value
 
 
-def _explain(error: Any) -> str:
+def _explain(kind: type[Recipe], error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] == "extra_forbidden":
-        known = ", ".join(_keys(error["loc"][:-1]))
+        known = ", ".join(_keys(kind, error["loc"][:-1]))
         return f"unknown key {key!r} (value {error['input']!r}); allowed here: {known}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
@@ -156,9 +217,9 @@ def _explain(error: Any) -> str:
     return f"{key} = {error['input']!r}: {error['msg'].lower()}"
 
 
-def _keys(location: tuple[Any, ...]) -> list[str]:
+def _keys(kind: type[Recipe], location: tuple[Any, ...]) -> list[str]:
     """Keys that the section at a location allows."""
-    section: Any = Recipe
+    section: Any = kind
     for part in location:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
         section = field.annotation if field is not None else None

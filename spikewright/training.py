@@ -1,22 +1,17 @@
-"""The training step: a recipe's three networks, unless shipped weights fit."""
+"""The training step: a recipe's networks, unless shipped weights fit."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from .benchmarks.quality import mean_and_interval, reconstruction_error
-from .models.checkpoint import save_tensors
-from .models.esvae import ESVAE
+from .models.checkpoint import load_tensors, save_tensors
 from .models.train import train
 from .progress import Steps
-from .workspace import KINDS, Kind, Workspace
-
-TITLES: dict[Kind, str] = {"snn": "spiking network", "ann": "ANN twin", "fad": "autoencoder for FAD"}
+from .workspace import Workspace
 
 
 def ensure_weights(
@@ -29,7 +24,7 @@ def ensure_weights(
     devices: int | str = 1,
     precision: str = "32-true",
 ) -> dict[str, Path]:
-    """Weights of all three networks; trains what is neither shipped nor trained yet.
+    """Weights of all networks by kind; trains what is neither shipped nor trained yet.
 
     Parameters
     ----------
@@ -39,17 +34,23 @@ def ensure_weights(
         As Lightning Fabric takes them.
     """
     paths: dict[str, Path] = {}
-    for kind in KINDS:
+    for kind in workspace.stages:
         known = None if force else workspace.weights(kind)
         if known is None:
-            known = _train(workspace, kind, steps, resume, accelerator, devices, precision)
+            known = _train(workspace, kind, paths, steps, resume, accelerator, devices, precision)
         paths[kind] = known
     return paths
 
 
+def figures(paths: Mapping[str, Path]) -> dict[str, dict[str, float]]:
+    """What each network reached on the test split, from its weights file."""
+    return {kind: load_tensors(path)[1]["test"] for kind, path in paths.items()}
+
+
 def _train(
     workspace: Workspace,
-    kind: Kind,
+    kind: str,
+    before: Mapping[str, Path],
     steps: Steps,
     resume: bool,
     accelerator: str,
@@ -57,47 +58,37 @@ def _train(
     precision: str,
 ) -> Path:
     recipe = getattr(workspace.recipe.train, kind)
+    stage = workspace.stages[kind]
     network = workspace.fresh_network(kind)
     folder = workspace.training_folder(kind)
-    with steps(f"Train the {TITLES[kind]}") as step:
+    with steps(f"Train the {stage.title}") as step:
 
         def show(progress: Any) -> None:
             step.update(progress.step, progress.steps)
-            step.say(f"epoch {progress.epoch} mse {progress.losses['mse']:.4f}")
+            step.say(f"epoch {progress.epoch} {stage.shown} {progress.losses[stage.shown]:.4f}")
 
+        samples = stage.samples(workspace, "train", before)
+        inputs = torch.from_numpy(samples.inputs)
+        stage.begin(network, inputs)
         rows = train(
             network,
-            torch.from_numpy(workspace.train_images),
+            inputs,
             recipe,
             folder=folder,
             seed=workspace.recipe.train_seed,
+            labels=None if samples.labels is None else torch.from_numpy(samples.labels),
             accelerator=accelerator,
             devices=devices,
             precision=precision,
             resume=resume,
             report=show,
         )
-    network = network.cpu()
-    metadata = {
-        "recipe": workspace.recipe.model_dump(mode="json"),
-        "history": rows,
-        "test": evaluate(network, workspace.test_images),
-    }
+        network = network.cpu()
+        metadata = {
+            "recipe": workspace.recipe.model_dump(mode="json"),
+            "history": rows,
+            "test": stage.evaluate(network, stage.samples(workspace, "test", before)),
+        }
     path = folder / "weights.safetensors"
     save_tensors(path, network.state_dict(), metadata)
     return path
-
-
-def evaluate(network: torch.nn.Module, images: NDArray[np.float32], seed: int = 0) -> dict[str, float]:
-    """Reconstruction error over a whole test split, and how it was taken."""
-    figures: dict[str, float] = {}
-    modes = {"mse_sampled": True, "mse_pass_through": False} if isinstance(network, ESVAE) else {"mse": None}
-    for name, sample in modes.items():
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            outputs = []
-            for batch in torch.from_numpy(images).split(100):
-                outputs.append(network(batch) if sample is None else network(batch, sample=sample).images)
-        errors = reconstruction_error(torch.cat(outputs).numpy(), images)
-        figures[name], figures[f"{name}_ci95"] = mean_and_interval(errors)
-    return {**figures, "images": len(images)}

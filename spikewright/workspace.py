@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -14,17 +12,19 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
+from . import diffusion_stages, esvae_stages
 from .errors import BuildError, RecipeError
 from .export.whole_file import whole_file
-from .models.ann_vae import ANNVAE, Autoencoder
 from .models.checkpoint import load_weights
 from .models.data import DATASETS, load_images, prepare
-from .models.esvae import ESVAE, ESVAEConfig
-from .recipe import Recipe, load_recipe, zoo, zoo_names
+from .recipe import Recipe, load_recipe, recipe_type, zoo, zoo_names
+from .stage import Split, Stage
 
-Kind: TypeAlias = Literal["snn", "ann", "fad"]
-KINDS: tuple[Kind, ...] = ("snn", "ann", "fad")
-NETWORKS: dict[Kind, Callable[[ESVAEConfig], nn.Module]] = {"snn": ESVAE, "ann": ANNVAE, "fad": Autoencoder}
+#: Networks of each published system by kind, in order of training.
+SYSTEMS: dict[str, dict[str, Stage]] = {
+    "esvae": esvae_stages.STAGES,
+    "spiking-diffusion": diffusion_stages.STAGES,
+}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -65,12 +65,12 @@ class Workspace:
         """
         try:
             table = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-            return cls(Recipe.model_validate(table), folder)
+            return cls(recipe_type(table).model_validate(table), folder)
         except FileNotFoundError:
             raise BuildError(
                 f"{folder}: holds no build (recipe.json is missing); run `spikewright export` first"
             ) from None
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, ValueError, ValidationError, RecipeError) as error:
             raise BuildError(
                 f"{folder}/recipe.json: damaged ({error}); run `spikewright export` again"
             ) from None
@@ -92,9 +92,9 @@ class Workspace:
         return path
 
     @property
-    def config(self) -> ESVAEConfig:
-        """Size of the network."""
-        return self.recipe.config(DATASETS[self.recipe.data.name].channels)
+    def stages(self) -> dict[str, Stage]:
+        """Networks of the recipe's system by kind, in order of training."""
+        return SYSTEMS[self.recipe.model.kind]
 
     @cached_property
     def train_images(self) -> NDArray[np.float32]:
@@ -106,18 +106,31 @@ class Workspace:
         """Test images, same layout."""
         return self._images("test")
 
-    def _images(self, split: Literal["train", "test"]) -> NDArray[np.float32]:
+    def labels(self, split: Split) -> NDArray[np.int64]:
+        """Classes of a split's images."""
+        return load_images(self.recipe.data.name, split).labels
+
+    def _images(self, split: Split) -> NDArray[np.float32]:
         loaded = load_images(self.recipe.data.name, split)
         self.dataset_note = loaded.note
         return prepare(loaded, self.recipe.data.image, self.recipe.data.fit)
 
     dataset_note: str = ""
 
-    def training_folder(self, kind: Kind) -> Path:
+    def training_folder(self, kind: str) -> Path:
         """Where a network is trained when no shipped weights fit; another training recipe has another folder."""
-        return self.folder / "train" / self.recipe.training_digest / kind
+        return self._training / kind
 
-    def weights(self, kind: Kind) -> Path | None:
+    @property
+    def metrics(self) -> Path:
+        """What the networks trained here reach on the test split."""
+        return self._training / "metrics.json"
+
+    @property
+    def _training(self) -> Path:
+        return self.folder / "train" / self.recipe.training_digest
+
+    def weights(self, kind: str) -> Path | None:
         """Weights of a network: shipped where they were trained by the same recipe, else trained here, else None."""
         for name in zoo_names():
             path = zoo() / f"{name}.{kind}.safetensors"
@@ -132,24 +145,40 @@ class Workspace:
         except RecipeError:
             return False
 
-    def network(self, kind: Kind) -> nn.Module:
+    def network(self, kind: str) -> nn.Module:
         """A network with its weights, ready for inference.
 
         Raises
         ------
         BuildError
-            There are no weights yet.
+            There are no weights yet, or the recipe's system has no such network.
         """
+        self._stage(kind)
         path = self.weights(kind)
         if path is None:
             raise BuildError(
                 f"{self.recipe.name}: the {kind} network is not trained; run `spikewright train` first"
             )
-        network = NETWORKS[kind](self.config)
+        return self.load_network(kind, path)
+
+    def load_network(self, kind: str, path: Path) -> nn.Module:
+        """A network with the weights of a file, ready for inference."""
+        network = self._build(kind)
         load_weights(network, path)
         return network.eval()
 
-    def fresh_network(self, kind: Kind) -> nn.Module:
+    def fresh_network(self, kind: str) -> nn.Module:
         """An untrained network, its weights drawn from the recipe's training seed."""
         torch.manual_seed(self.recipe.train_seed)
-        return NETWORKS[kind](self.config)
+        return self._build(kind)
+
+    def _build(self, kind: str) -> nn.Module:
+        return self._stage(kind).build(self.recipe, DATASETS[self.recipe.data.name])
+
+    def _stage(self, kind: str) -> Stage:
+        if kind not in self.stages:
+            known = ", ".join(self.stages)
+            raise BuildError(
+                f"{self.recipe.name}: {self.recipe.model.kind} has no network {kind!r}; there are {known}"
+            )
+        return self.stages[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from typing import Annotated
 
 import typer
@@ -35,12 +36,13 @@ def train(
     ] = "32-true",
     resume: Annotated[bool, typer.Option(help="Continue from the checkpoint where there is one.")] = True,
 ) -> None:
-    """Train a recipe's spiking network, its ANN twin and the autoencoder behind FAD.
+    """Train a recipe's spiking networks, their ANN twins and what the Frechet distances need.
 
     Killed midway, the same command continues to the same weights. Checkpoints, metrics.csv and TensorBoard events are
-    in the build folder under train/.
+    in the build folder under train/, as is metrics.json with what the networks reach on the test split.
     """
-    from ..training import ensure_weights
+    from ..training import ensure_weights, figures
+    from ..workspace import write_text
 
     place = workspace(recipe, model, dataset, out, steps=steps)
     progress = steps_to_stderr()
@@ -55,8 +57,11 @@ def train(
         precision=precision,
     )
     place.save_recipe()
+    reached = figures(paths)
+    write_text(place.metrics, dumps(reached, indent=2) + "\n")
     if json:
         print_json({kind: str(path) for kind, path in paths.items()})
     else:
         for kind, path in paths.items():
             typer.echo(f"{kind}: {path}")
+            typer.echo("  " + ", ".join(f"{name} {value:.4g}" for name, value in reached[kind].items()))

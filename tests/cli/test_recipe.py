@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from spikewright.errors import RecipeError
+from spikewright.errors import BuildError, RecipeError
+from spikewright.models.sdid import SDIDConfig
+from spikewright.progress import Steps
 from spikewright.recipe import load_recipe, zoo, zoo_names
-from spikewright.workspace import KINDS, Workspace
+from spikewright.training import ensure_weights, figures
+from spikewright.workspace import Workspace
 
 
 @pytest.mark.parametrize("name", zoo_names())
@@ -22,7 +26,7 @@ def test_shipped_weights_load_and_carry_their_recipe_and_metrics(name: str, tmp_
     from spikewright.models.checkpoint import load_tensors
 
     workspace = Workspace(load_recipe(name), tmp_path)
-    for kind in KINDS:
+    for kind in workspace.stages:
         path = workspace.weights(kind)
         assert path is not None
         assert path.parent == zoo()
@@ -36,7 +40,7 @@ def test_shipped_weights_load_and_carry_their_recipe_and_metrics(name: str, tmp_
 def test_the_published_size_is_what_the_authors_built(tmp_path: Path) -> None:
     workspace = Workspace(load_recipe("esvae-mnist", {"model.size": "paper"}), tmp_path)
     assert sum(p.numel() for p in workspace.fresh_network("snn").parameters()) == 855_905
-    assert workspace.config.timesteps == 16
+    assert workspace.fresh_network("snn").config.timesteps == 16  # type: ignore[union-attr]
 
 
 def test_another_number_of_steps_asks_for_other_weights(tmp_path: Path) -> None:
@@ -48,6 +52,83 @@ def test_another_number_of_steps_asks_for_other_weights(tmp_path: Path) -> None:
     )
     bits = load_recipe("esvae-digits", {"quantise.bits": 4, "seed": 9})
     assert bits.training_digest == plain.training_digest
+
+
+DIFFUSION = """
+name = "spiking-diffusion-tiny"
+[model]
+kind = "spiking-diffusion"
+size = "XS"
+codes = 16
+[data]
+name = "digits"
+image = [8, 12]
+fit = "resize"
+""" + "".join(
+    f"[train.{kind}]\nepochs = {epochs}\n"
+    for kind, epochs in (
+        ("vq", 6),
+        ("sdid", 2),
+        ("vq_ann", 6),
+        ("sdid_ann", 2),
+        ("fad", 1),
+        ("classifier", 1),
+    )
+)
+
+
+def test_spiking_diffusion_trains_all_its_networks_and_takes_an_interrupted_training_up_again(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "tiny.toml").write_text(DIFFUSION)
+    workspace = Workspace(load_recipe(str(tmp_path / "tiny.toml")), tmp_path / "build")
+    console = Console(quiet=True)
+    paths = ensure_weights(workspace, Steps(console), accelerator="cpu")
+    assert list(paths) == ["vq", "sdid", "vq_ann", "sdid_ann", "fad", "classifier"]
+    reached = figures(paths)
+    assert all(found["images"] == 360 for found in reached.values())
+    assert reached["vq"].keys() == {
+        "mse", "mse_ci95", "perplexity", "used_codes", "images",
+        "rate_e1", "rate_e2", "rate_e3", "rate_g", "rate_d1", "rate_d2",
+    }  # fmt: skip
+    assert reached["vq"]["used_codes"] > 8
+    assert reached["sdid"]["elbo_bits"] < 4.5
+    assert reached["sdid_ann"].keys() == {"elbo_bits", "unigram_bits", "masked_accuracy", "images"}
+    assert reached["classifier"]["accuracy"] > 0.3
+    before = {kind: path.read_bytes() for kind, path in paths.items()}
+    for kind in ("vq", "sdid"):
+        paths[kind].unlink()
+    assert ensure_weights(workspace, Steps(console), accelerator="cpu") == paths
+    assert {kind: path.read_bytes() for kind, path in paths.items()} == before
+
+
+def test_networks_of_one_recipe_fit_each_other(tmp_path: Path) -> None:
+    recipe = load_recipe("spiking-diffusion-cifar10", {"model.codes": 100, "model.denoiser_timesteps": 2})
+    workspace = Workspace(recipe, tmp_path)
+    vq, sdid = (workspace.fresh_network(kind) for kind in ("vq", "sdid"))
+    assert vq.config.in_channels == 3  # type: ignore[union-attr]
+    assert sdid.config == SDIDConfig(codes=100, grid=(8, 8), timesteps=2)
+    with pytest.raises(BuildError, match=r"no network 'snn'; there are vq, sdid"):
+        workspace.network("snn")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("codes = 16", "latent = 16", "unknown key 'model.latent'.*allowed here: channels, codes"),
+        ("[train.vq]", "[train.snn]", "unknown key 'train.snn'.*key 'train.vq' is missing|train.vq.*missing"),
+        ('spiking-diffusion"\nsize', 'fsvae"\nsize', "model.kind = 'fsvae'.*'esvae' or 'spiking-diffusion'"),
+        ("[8, 12]", "[8, 10]", "8x10.*multiple of 4"),
+        ("codes = 16", "codes = 1", "model.codes = 1"),
+    ],
+)
+def test_a_mistake_in_a_recipe_of_spiking_diffusion_is_named(
+    before: str, after: str, message: str, tmp_path: Path
+) -> None:
+    assert before in DIFFUSION
+    (tmp_path / "bad.toml").write_text(DIFFUSION.replace(before, after))
+    with pytest.raises(RecipeError, match=f"bad.toml: (?s:.*){message}"):
+        load_recipe(str(tmp_path / "bad.toml"))
 
 
 def test_a_bad_override_names_the_key() -> None:

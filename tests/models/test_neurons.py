@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikewright.models.neurons import Leaky, RectangularSurrogate
+from spikewright.models.neurons import ATan, Leaky, RectangularSurrogate
 
 WINDOW = (-0.7, 0.3)
 
@@ -143,3 +143,64 @@ def test_stepping_uses_the_same_window() -> None:
     inside = (x.detach() - 0.2 > WINDOW[0]) & (x.detach() - 0.2 < WINDOW[1])
     assert x.grad is not None
     assert torch.equal(x.grad != 0, inside)
+
+
+def spikingjelly(current: Tensor) -> Tensor:
+    """Its LIF as the authors of Spiking-Diffusion use it: tau 2, half the current taken in, hard reset to 0."""
+    v = torch.zeros_like(current[0])
+    out = []
+    for x in current:
+        v = v + (x - v) / 2
+        spike = (v >= 1).to(v.dtype)
+        v = torch.where(spike > 0, torch.zeros_like(v), v)
+        out.append(spike)
+    return torch.stack(out)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_neuron_of_spiking_diffusion_fires_as_spikingjellys(seed: int) -> None:
+    current = currents(seed, 16, 8, 16, 14, 14, scale=2.0)
+    neuron = Leaky(0.5, 1.0, ATan())
+    sequence = neuron.sequence(0.5 * current)
+    assert int((sequence != spikingjelly(current)).sum()) == 0
+    assert torch.equal(sequence, stepped(neuron, 0.5 * current))
+    assert 0.05 < sequence.mean() < 0.5
+
+
+def test_the_arctangents_derivative_is_the_published_one() -> None:
+    x = torch.linspace(-3, 3, 61, dtype=torch.float64)
+    assert torch.allclose(ATan().derivative(x), 1 / (1 + (np.pi * x) ** 2))
+    assert torch.allclose(ATan(4.0).derivative(x), 2 / (1 + (2 * np.pi * x) ** 2))
+    at = x.clone().requires_grad_()
+    ATan(4.0).spike(at).sum().backward()
+    assert torch.allclose(ATan(4.0).derivative(x), at.grad)  # type: ignore[arg-type]
+
+
+class _ATanReference(torch.autograd.Function):
+    """Heaviside forward, the documented arctangent backward."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)  # type: ignore[attr-defined]
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: object, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        return grads[0] / (1 + (np.pi * x) ** 2)
+
+
+def test_the_arctangent_passes_back_through_time_and_reset() -> None:
+    current = currents(5, 9, 3, 6, scale=1.0).double()
+    weight = torch.randn(9, 3, 6, generator=torch.Generator().manual_seed(6)).double()
+    x = current.clone().requires_grad_()
+    (Leaky(0.5, 1.0, ATan()).sequence(x) * weight).sum().backward()
+    y = current.clone().requires_grad_()
+    membrane = spikes = torch.zeros_like(y[0])
+    out = []
+    for step in y:
+        membrane = 0.5 * membrane * (1 - spikes) + step
+        spikes = _ATanReference.apply(membrane - 1.0)
+        out.append(spikes)
+    (torch.stack(out) * weight).sum().backward()
+    assert torch.allclose(x.grad, y.grad, rtol=1e-9, atol=1e-12)  # type: ignore[arg-type]

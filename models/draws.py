@@ -1,0 +1,44 @@
+"""Random numbers by name: each is a function of seed, purpose, image and position alone.
+
+Philox (Salmon et al., SC 2011) turns a counter into random bits, so a number can be had without those before it. What
+one backend draws for an image, every other draws as well, in whatever order and batches they go through the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Purpose(IntEnum):
+    """What a number is for; numbers of two purposes are independent."""
+
+    REVEAL = 1  # when a position is revealed
+    TOKEN = 2  # which token it then shows
+    STAGE = 3  # the diffusion time that an image is scored at
+    MASK = 4  # which positions are hidden there
+
+
+def uniforms(seed: int, purpose: Purpose, images: Iterable[int], count: int) -> NDArray[np.float64]:
+    """Uniform numbers in [0, 1), one row an image, shape (images, count).
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2^64 - 1.
+    images : iterable of int
+        Image numbers, from 0.
+    count : int
+        Numbers an image; the first ones do not depend on how many follow.
+    """
+    # The lowest word counts within an image; four numbers come of each count.
+    rows = [
+        np.random.Generator(
+            np.random.Philox(key=np.uint64(seed), counter=np.array([0, image, purpose, 0], np.uint64))
+        ).random(count)
+        for image in images
+    ]
+    return np.array(rows).reshape(-1, count)

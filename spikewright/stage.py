@@ -1,0 +1,63 @@
+"""What training a published system consists of: one network after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .models.data import DatasetInfo
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
+
+Split: TypeAlias = Literal["train", "test"]
+
+
+class Samples(NamedTuple):
+    """What a network is trained or judged on: images or token grids, and classes for a classifier."""
+
+    inputs: NDArray[Any]
+    labels: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network of a system.
+
+    Attributes
+    ----------
+    title : str
+        What it is called in the progress of a command.
+    shown : str
+        Loss shown beside the progress bar.
+    build : callable
+        The network, untrained, from a recipe and what is known of its data set.
+    samples : callable
+        Samples of a split; weights of the networks before this one are handed in by their kind.
+    evaluate : callable
+        Figures of a trained network over a test split.
+    begin : callable
+        Called with network and training samples before training.
+    """
+
+    title: str
+    shown: str
+    build: Callable[[Any, DatasetInfo], nn.Module]
+    samples: Callable[[Workspace, Split, Mapping[str, Path]], Samples]
+    evaluate: Callable[[Any, Samples], dict[str, float]]
+    begin: Callable[[Any, Tensor], None] = lambda network, samples: None
+
+
+def images_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> Samples:
+    """The data set's images."""
+    return Samples(workspace.train_images if split == "train" else workspace.test_images)
+
+
+def labelled_images_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> Samples:
+    """The data set's images and their classes."""
+    return Samples(images_of(workspace, split, before).inputs, workspace.labels(split))
