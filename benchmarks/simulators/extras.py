@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from . import memory, scaling
 from .case import Case
-from .kernels import dense_rate, event_rate, matrix_rates
+from .kernels import convolution_rate, event_rate, matrix_rates
 from .targets import Extra
 
 #: Whose convolutions the dense kernels are rated on, and whose spikes the event-driven one.
@@ -24,7 +24,8 @@ def measure_extras(cases: Mapping[str, Case], repeats: int) -> Extra:
     dense, event = cases.get(DENSE_NETWORK), cases.get(EVENT_NETWORK)
     return Extra(
         matrix=matrix_rates(),
-        dense=None if dense is None else dense_rate(dense.program, dense.inputs),
+        dense=None if dense is None else convolution_rate(dense.program, dense.inputs, "float32"),
+        chosen=None if dense is None else convolution_rate(dense.program, dense.inputs, None),
         event=None if event is None else event_rate(event.program, event.inputs),
         fits=scaling.measure(repeats),
         memory=memory.peak_memory(),

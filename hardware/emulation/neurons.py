@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit
 
 from ...export.formats import ALIGNMENT_SHIFT, DECAY_BITS, RESETS, STATE_LIMIT
-from .registers import NEURONS, sixteen
 
 #: Largest synaptic input of a step that the 32-bit formulas hold.
 SUM_LIMIT = 1 << 18
@@ -142,32 +141,18 @@ def window(  # type: ignore[no-untyped-def]
     They take ``sums[n, step, source:]`` and fire into ``spikes[sample, step, target:]``; the other arrays hold all neurons
     of the population, these from ``target`` on. ``plain`` says that one formula without currents and without wrapping does.
     """
-    steps, line, done = spikes.shape[1], spikes.shape[2], 0
-    gain, keep = _I(factor << _ALIGN), keep_v[0]
-    if plain:
-        push = room[0, :size]
-        for i in range(size):
-            push[i] = _I(_I(constant[target + i] << _ALIGN) + bias[target + i])
-        cell, place = n * sums.shape[1] * sums.shape[2] + source, sample * counts.shape[1] + target
-        fired_at = spikes.ctypes.data + sample * steps * line + target
-        for done in range(0, size - NEURONS + 1, NEURONS):
-            sixteen(
-                sums, sums.ctypes.data + (cell + done) * sums.itemsize, 0 if same else sums.shape[2] * sums.itemsize, gain,
-                keep, push.ctypes.data + 4 * done, aligned.ctypes.data + 4 * (target + done), fired_at + done, line, steps,
-                counts.ctypes.data + 4 * (place + done), last.ctypes.data + 4 * (place + done),
-            )  # fmt: skip
-        done = size // NEURONS * NEURONS
-        if done == size:
-            return
-    # All of them, or those that are left.
-    u, v, due, tally = room[0, done:size], room[1, done:size], room[2, done:size], tallies[done:size]
-    here, cells = slice(target + done, target + size), slice(source + done, source + size)
+    steps = spikes.shape[1]
+    u, v, due, tally = room[0, :size], room[1, :size], room[2, :size], tallies[:size]
+    here, cells = slice(target, target + size), slice(source, source + size)
     fixed, pushed, limit = constant[here], bias[here], aligned[here]
     kept_u, kept_v, counted = keep_u[here], keep_v[here], counts[sample, here]
+    gain, keep = _I(factor << _ALIGN), kept_v[0]
     counted[:] = 0
+    u[:] = 0
     v[:] = 0
-    if not plain:
-        u[:] = 0
+    if plain:
+        for i in range(size):
+            u[i] = _I(_I(fixed[i] << _ALIGN) + pushed[i])
     for t in range(steps):
         arriving, fired = sums[n, 0 if same else t, cells], spikes[sample, t, here]
         if plain:

@@ -31,10 +31,10 @@ def warm() -> None:
             "warm", 2, 2, (source,), (population("a", 1), population("b", 2)),
             (first, SynapseGroup("second", "a", "b", eye, 0), looped),
         )  # fmt: skip
-        emulator = Emulator(program, kernel="events")
         inputs = Inputs({"in": np.ones((1, 2, 17 * 16), np.uint8)})
-        emulator.run(inputs)
-        emulator.run(inputs, "states")
+        for kernel_name in ("events", "gather"):
+            Emulator(program, kernel=kernel_name).run(inputs)
+        Emulator(program).run(inputs, "states")
 
 
 if __name__ == "__main__":
