@@ -1,7 +1,8 @@
 """The child process that runs Lava: ``python -m spikewright.hardware.lava.child DIRECTORY``.
 
-It exits with 0 once every recording is complete. Whatever goes wrong ends it at once with a trace in its
-log: Lava alone would wait for ever on a process that has died. It does not stop Lava afterwards, which could
+It exits with 0 once every recording is complete; a network that stays instead takes numbers of steps from standard
+input, a line each, and answers each on a pipe, until the input ends. Whatever goes wrong ends it at once with a trace
+in its log: Lava alone would wait for ever on a process that has died. It does not stop Lava afterwards, which could
 hang as well; the parent ends the group.
 """
 
@@ -19,7 +20,7 @@ from typing import Any
 
 from ..program_io import load_program
 from .compat import prepare
-from .job import Job, segment_prefix
+from .job import READY, Job, segment_prefix
 
 POLL = 0.2
 
@@ -37,7 +38,15 @@ def main(directory: str) -> None:
     from .network import Network
 
     multiprocessing.SystemProcess = _watched(multiprocessing.SystemProcess, actors)
-    Network(load_program(job.program), job).run()
+    network = Network(load_program(job.program), job)
+    network.start()
+    if job.reply is None:
+        network.run(job.rows)
+        return
+    os.write(job.reply, READY)
+    for line in iter(sys.stdin.readline, ""):
+        network.run(int(line))
+        os.write(job.reply, READY)
 
 
 def _watch(job: Job, actors: list[Any]) -> None:
