@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from multiprocessing import Process, shared_memory
 from typing import Any
 
@@ -43,10 +44,19 @@ def main(directory: str) -> None:
     if job.reply is None:
         network.run(job.rows)
         return
-    os.write(job.reply, READY)
-    for line in iter(sys.stdin.readline, ""):
-        network.run(int(line))
+    with suppress(BrokenPipeError):
         os.write(job.reply, READY)
+        for line in iter(sys.stdin.readline, ""):
+            network.run(int(line))
+            os.write(job.reply, READY)
+    # The parent ends the group before it closes the pipes: where they close first, it has died.
+    _abandon(job)
+
+
+def _abandon(job: Job) -> None:
+    """End the group, when there is nobody left to do it."""
+    shutil.rmtree(job.directory, ignore_errors=True)
+    os.killpg(0, signal.SIGTERM)
 
 
 def _watch(job: Job, actors: list[Any]) -> None:
@@ -54,8 +64,7 @@ def _watch(job: Job, actors: list[Any]) -> None:
     while True:
         time.sleep(POLL)
         if os.getppid() != job.parent:
-            shutil.rmtree(job.directory, ignore_errors=True)
-            os.killpg(0, signal.SIGTERM)
+            _abandon(job)
         for status in [actor.exitcode for actor in actors]:
             if status is None:
                 continue

@@ -22,7 +22,16 @@ from ..reference import windowed
 from .files import Files
 from .group import Group
 from .job import Job, sweep_segments
-from .launch import PREFIX, LavaError, LavaUnavailable, command, environment, failure, require, short_directory
+from .launch import (
+    PREFIX,
+    LavaError,
+    LavaUnavailable,
+    command,
+    environment,
+    failure,
+    require,
+    short_directory,
+)
 
 __all__ = ["LavaError", "LavaUnavailable", "run"]
 
@@ -118,7 +127,9 @@ def _write(program: Program, inputs: Inputs, job: Job) -> Files:
         if p.host_bias:
             mantissa, exponent = inputs.biases[p.name]
             # The first sample of what starts at once begins before anything could be written.
-            initial[p.name] = (mantissa[0], exponent[0]) if p.start == 0 else (p.bias_mantissa, p.bias_exponent)
+            initial[p.name] = (
+                (mantissa[0], exponent[0]) if p.start == 0 else (p.bias_mantissa, p.bias_exponent)
+            )
     files = Files(program, job, initial, inputs.samples)
     for name, raster in files.rasters.items():
         windows = raster[: inputs.samples * program.period].reshape(inputs.samples, program.period, -1)
