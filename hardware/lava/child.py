@@ -43,6 +43,8 @@ def main(directory: str) -> None:
     network.start()
     if job.reply is None:
         network.run(job.rows)
+        if os.getppid() != job.parent:
+            _abandon(job)
         return
     with suppress(BrokenPipeError):
         os.write(job.reply, READY)

@@ -190,6 +190,6 @@ def _refuse_loud(program: Program, p: Population) -> None:
     grown = STATE_LIMIT + program.period * max(0, (arriving << ALIGNMENT_SHIFT) - 2 * STATE_LIMIT)
     if grown > SILENCED:
         raise SessionError(
-            f"population {p.name}: currents may reach {grown}, beyond what Lava can silence between samples; "
-            f"lower the weights below 2^23, or use the emulator or lava.run"
+            f"population {p.name!r}: currents may reach {grown}, beyond what Lava can silence between samples; "
+            "scale its weights until no sum exceeds 2^18, or use the emulator"
         )

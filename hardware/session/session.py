@@ -96,8 +96,10 @@ class Session:
         """
         with self._use():
             evaluation, steps = self._under_way(), self.program.timesteps
-            if not 0 <= timestep < steps:
+            if not _whole(timestep) or not 0 <= timestep < steps:
                 raise SessionError(f"time step {timestep}: a sample has steps 0..{steps - 1}")
+            if sample is not None and not _whole(sample):
+                raise SessionError(f"sample is {sample!r}; take a whole number from 0, or none for all")
             samples = evaluation.samples if evaluation else None
             rows = self._registers.rows(spikes, samples if sample is None else 1)
             targets = {}
@@ -114,10 +116,10 @@ class Session:
                         f"spikes of {name!r}: {which} of {len(held)} written; write whole windows first"
                     )
                 targets[name] = held
-            if evaluation:
+            if evaluation and rows:
                 played = self.timeline.progress(evaluation.done, 0, evaluation.samples)
                 latest = int(played[0 if sample is None else sample])
-                if rows and timestep < latest:
+                if timestep < latest:
                     raise SessionError(
                         f"spikes of {next(iter(rows))!r}: step {timestep} has been played; write steps from {latest}"
                     )
@@ -142,9 +144,7 @@ class Session:
             Steps left of the evaluation.
         """
         with self._use():
-            if steps is not None and (
-                isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1
-            ):
+            if steps is not None and (not _whole(steps) or steps < 1):
                 raise SessionError(f"steps is {steps!r}; take a whole number from 1, or none for the rest")
             evaluation = self._under_way() or self._begin()
             left = evaluation.length - evaluation.done
@@ -359,3 +359,7 @@ class Session:
             self._ended = reason
             self._evaluation = None
             self.backend.close()
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

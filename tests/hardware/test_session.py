@@ -278,6 +278,8 @@ USES: list[tuple[Callable[[Session], Any], str]] = [
     (lambda s: s.step(True), "whole number from 1"),
     (lambda s: s.step(99), "the evaluation has 11 left"),
     (lambda s: s.write_step(4, {"in": [0, 0, 0]}), r"a sample has steps 0\.\.3"),
+    (lambda s: s.write_step(0.5, {"in": [0, 0, 0]}), r"time step 0\.5: a sample has"),  # type: ignore[arg-type]
+    (lambda s: s.write_step(0, {"in": [0, 0, 0]}, sample=0.5), "sample is 0"),  # type: ignore[arg-type]
     (lambda s: s.write_step(0, {"in": [0, 0]}), r"wanted \(samples, 3\)"),
     (lambda s: s.write_step(0, {"in": [0, 0, 0.5]}), "no integer type"),
     (lambda s: s.write_step(0, {"line": [0]}), "always on"),
