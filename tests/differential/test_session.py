@@ -84,7 +84,7 @@ def test_random_programs_with_loops(case: tuple[Program, Inputs], seed: int) -> 
 
 
 @pytest.mark.slow
-@settings(max_examples=40, **EXAMPLES)
+@settings(max_examples=20, **EXAMPLES)
 @given(programs(max_populations=6), st.integers(0, 2**32 - 1))
 def test_many_random_programs(case: tuple[Program, Inputs], seed: int) -> None:
     assume(fits_lava(case[0]))
@@ -92,7 +92,7 @@ def test_many_random_programs(case: tuple[Program, Inputs], seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, **EXAMPLES)
+@settings(max_examples=8, **EXAMPLES)
 @given(programs().filter(lambda case: case[0].isolated and fits_lava(case[0])), st.integers(0, 2**32 - 1))
 def test_many_random_programs_with_loops(case: tuple[Program, Inputs], seed: int) -> None:
     agree(case[0], seed)
