@@ -1,7 +1,8 @@
 """The child process that runs Lava: ``python -m spikewright.hardware.lava.child DIRECTORY``.
 
-It exits with 0 once every recording is complete. Whatever goes wrong ends it at once with a trace in its
-log: Lava alone would wait for ever on a process that has died. It does not stop Lava afterwards, which could
+It exits with 0 once every recording is complete; a network that stays instead takes numbers of steps from standard
+input, a line each, and answers each on a pipe, until the input ends. Whatever goes wrong ends it at once with a trace
+in its log: Lava alone would wait for ever on a process that has died. It does not stop Lava afterwards, which could
 hang as well; the parent ends the group.
 """
 
@@ -14,12 +15,13 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from multiprocessing import Process, shared_memory
 from typing import Any
 
 from ..program_io import load_program
 from .compat import prepare
-from .job import Job, segment_prefix
+from .job import READY, Job, segment_prefix
 
 POLL = 0.2
 
@@ -37,7 +39,26 @@ def main(directory: str) -> None:
     from .network import Network
 
     multiprocessing.SystemProcess = _watched(multiprocessing.SystemProcess, actors)
-    Network(load_program(job.program), job).run()
+    network = Network(load_program(job.program), job)
+    network.start()
+    if job.reply is None:
+        network.run(job.rows)
+        if os.getppid() != job.parent:
+            _abandon(job)
+        return
+    with suppress(BrokenPipeError):
+        os.write(job.reply, READY)
+        for line in iter(sys.stdin.readline, ""):
+            network.run(int(line))
+            os.write(job.reply, READY)
+    # The parent ends the group before it closes the pipes: where they close first, it has died.
+    _abandon(job)
+
+
+def _abandon(job: Job) -> None:
+    """End the group, when there is nobody left to do it."""
+    shutil.rmtree(job.directory, ignore_errors=True)
+    os.killpg(0, signal.SIGTERM)
 
 
 def _watch(job: Job, actors: list[Any]) -> None:
@@ -45,8 +66,7 @@ def _watch(job: Job, actors: list[Any]) -> None:
     while True:
         time.sleep(POLL)
         if os.getppid() != job.parent:
-            shutil.rmtree(job.directory, ignore_errors=True)
-            os.killpg(0, signal.SIGTERM)
+            _abandon(job)
         for status in [actor.exitcode for actor in actors]:
             if status is None:
                 continue

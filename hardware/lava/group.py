@@ -23,24 +23,35 @@ class Group:
     command : sequence of str
         What to run.
     log : Path
-        Receives standard output and error; standard input is closed.
+        Receives standard output and error.
     directory : Path
         Working directory.
     environment : mapping
         The child's whole environment.
+    stdin : int
+        Standard input: closed by default, or a file descriptor.
+    inherited : sequence of int
+        File descriptors that the child keeps beside the standard ones.
     """
 
     def __init__(
-        self, command: Sequence[str], log: Path, directory: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        log: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        stdin: int = subprocess.DEVNULL,
+        inherited: Sequence[int] = (),
     ) -> None:
         with open(log, "wb") as stream:
             self._process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
                 env=dict(environment),
+                pass_fds=inherited,
                 start_new_session=True,
             )
 
@@ -56,11 +67,18 @@ class Group:
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is not None:
-                return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            status = self.status()
+            if status is not None:
+                return status
             time.sleep(POLL)
         return None
+
+    def status(self) -> int | None:
+        """Exit status of the child as :meth:`wait` gives it, or None while it runs."""
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def __enter__(self) -> Group:
         return self

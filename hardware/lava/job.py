@@ -1,4 +1,7 @@
-"""What the parent and the child that runs Lava hand each other: a directory of arrays and a header."""
+"""What the parent and the child that runs Lava hand each other: a directory of arrays and a header.
+
+Step t, counted from 1, has row ``(t - 1) % rows`` of every array in global time.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 HEADER = "job.json"
+#: A network that stays says so once it is up, and again after every command.
+READY = b"ready\n"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a program; populations and sources go by their index in the program.
+    """One network of a program; populations and sources go by their index in the program.
 
     Attributes
     ----------
@@ -19,16 +24,28 @@ class Job:
         Where everything lies.
     parent : int
         Process that waits for the run; when it dies the run ends.
-    steps : int
-        Global steps.
+    rows : int
+        Rows of the arrays in global time: steps of the run, or those of a network that stays which are in hand at once.
     states : tuple of int
-        Populations whose u and v are recorded.
+        Populations whose u and v are recorded, at the steps that are due.
+    records : tuple of int, optional
+        Populations that are recorded at all; every one by default.
+    written : tuple of int
+        Populations whose bias is written while the network runs.
+    lead : int
+        Steps before the first sample begins.
+    reply : int, optional
+        File descriptor on which a network that stays answers commands; without it the network runs ``rows`` steps.
     """
 
     directory: str
     parent: int
-    steps: int
+    rows: int
     states: tuple[int, ...]
+    written: tuple[int, ...]
+    records: tuple[int, ...] | None = None
+    lead: int = 0
+    reply: int | None = None
 
     @property
     def program(self) -> Path:
@@ -45,17 +62,32 @@ class Job:
         return Path(self.directory, name)
 
     def raster(self, source: int) -> Path:
-        """Input spikes of a source in global time: (steps, lines) uint8."""
+        """Input spikes of a source in global time: (rows, lines) uint8."""
         return self.path(f"source-{source}.npy")
 
-    def biases(self, population: int) -> tuple[Path, Path]:
-        """Mantissas and exponents that the host writes: (samples, neurons) int32."""
-        return self.path(f"mantissa-{population}.npy"), self.path(f"exponent-{population}.npy")
+    def biases(self, population: int) -> tuple[Path, Path, Path]:
+        """What is written to a bias, and when.
 
-    def records(self, population: int) -> tuple[Path, Path, Path]:
-        """Recorded spikes (uint8), u and v (int32) in global time: (steps, neurons)."""
+        Mantissas and exponents, each (entries, neurons) int32, of which entry 0 holds from the outset; and the entry that
+        is written at the end of each step, -1 for none: (rows,) int32.
+        """
+        mantissas, exponents, entries = (
+            self.path(f"{quantity}-{population}.npy") for quantity in ("mantissa", "exponent", "entry")
+        )
+        return mantissas, exponents, entries
+
+    def record(self, population: int) -> tuple[Path, Path, Path]:
+        """Recorded spikes (uint8), u and v (int32) in global time: (rows, neurons)."""
         spikes, u, v = (self.path(f"{quantity}-{population}.npy") for quantity in ("spikes", "u", "v"))
         return spikes, u, v
+
+    def due(self, population: int) -> Path:
+        """Whether u and v are recorded after each step: (rows,) bool."""
+        return self.path(f"due-{population}.npy")
+
+    def recorded(self, population: int) -> bool:
+        """Whether anything of a population is recorded."""
+        return self.records is None or population in self.records
 
     def save(self) -> None:
         """Write the header."""
@@ -65,7 +97,8 @@ class Job:
     def load(directory: str) -> Job:
         """Read a header."""
         header = json.loads(Path(directory, HEADER).read_text())
-        return Job(**{**header, "states": tuple(header["states"])})
+        lists = {name: tuple(value) for name, value in header.items() if isinstance(value, list)}
+        return Job(**{**header, **lists})
 
 
 def segment_prefix(leader: int) -> str:

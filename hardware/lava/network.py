@@ -8,7 +8,6 @@ Import after :func:`spikewright.hardware.lava.compat.prepare`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,7 @@ class Network:
     program : Program
         A valid program.
     job : Job
-        Where rasters and biases are, and where to record to.
+        Where the files of rasters, biases and records are; all of them exist.
     """
 
     def __init__(self, program: Program, job: Job) -> None:
@@ -67,16 +66,19 @@ class Network:
         for group in program.synapses:
             self._synapses(group, ports[group.source], neurons[group.target].a_in)
 
-    def run(self) -> None:
-        """Run to the last step; returns only if every process got there."""
+    def start(self) -> None:
+        """Compile, and start every process."""
         config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=self.models)
-        settings = {"pypy_channel_size": CHANNEL_MESSAGES}
-        self.root.run(condition=RunSteps(self.job.steps), run_cfg=config, compile_config=settings)
+        self.root.create_runtime(config, compile_config={"pypy_channel_size": CHANNEL_MESSAGES})
+
+    def run(self, steps: int) -> None:
+        """Go on for a number of steps; returns only if every process got there."""
+        self.root.run(RunSteps(steps))
 
     def _neurons(self, index: int, p: Population) -> Any:
         mantissa, exponent = p.bias_mantissa, p.bias_exponent
-        if p.host_bias and p.start == 0:  # the first sample begins before any management phase
-            mantissa, exponent = (np.load(path)[0] for path in self.job.biases(index))
+        if index in self.job.written:
+            mantissa, exponent = (np.load(path)[0] for path in self.job.biases(index)[:2])
         lif = LIFReset(
             shape=(p.size,),
             du=p.current_decay,
@@ -85,25 +87,24 @@ class Network:
             bias_mant=mantissa,
             bias_exp=exponent,
             reset_interval=self.program.period,
-            reset_offset=self.program.reset_offset(p),
+            reset_offset=(self.program.reset_offset(p) + self.job.lead) % self.program.period,
         )
         self.models[lif] = PyLifResetModelBitAcc
-        if p.host_bias:
-            writer = processes.BiasWriter(p.size, *self.job.biases(index), p.start, self.program.period)
+        if index in self.job.written:
+            writer = processes.BiasWriter(p.size, *self.job.biases(index))
             self.models[writer] = processes.BiasWriterModel
             writer.mantissa.connect_var(lif.bias_mant)
             writer.exponent.connect_var(lif.bias_exp)
-        self._recorder(index, p, lif)
+        if self.job.recorded(index):
+            self._recorder(index, p, lif)
         return lif
 
     def _recorder(self, index: int, p: Population, lif: Any) -> None:
-        spikes, currents, membranes = self.job.records(index)
-        self._file(spikes, p, np.uint8)
+        spikes, currents, membranes = self.job.record(index)
         recorder: Any
         if index in self.job.states:
-            self._file(currents, p, np.int32)
-            self._file(membranes, p, np.int32)
-            recorder = processes.StateRecorder(p.size, spikes, currents, membranes)
+            due = self.job.due(index)
+            recorder = processes.StateRecorder(p.size, spikes, currents, membranes, due)
             recorder.u.connect_var(lif.u)
             recorder.v.connect_var(lif.v)
             self.models[recorder] = processes.StateRecorderModel
@@ -114,9 +115,6 @@ class Network:
         if self.root is not None:
             self.root.after.connect(recorder.before)
         self.root = recorder
-
-    def _file(self, path: Path, p: Population, dtype: type) -> None:
-        np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(self.job.steps, p.size))
 
     def _synapses(self, group: SynapseGroup, spikes: Any, target: Any) -> None:
         """Connect by the Lava process that holds the group's map exactly."""

@@ -1,7 +1,8 @@
 """Lava processes of our own: raster sources, recorders, and the host that writes biases.
 
 All of them read and write ``.npy`` files: Lava's own ring buffers hand variables over element by element,
-which takes minutes for thousands of neurons. Import after
+which takes minutes for thousands of neurons. Step t goes by row ``(t - 1) % rows``, so that whoever fills and empties
+the files between runs needs no more of them than the steps of one run. Import after
 :func:`spikewright.hardware.lava.compat.prepare`.
 """
 
@@ -25,7 +26,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class RasterSource(AbstractProcess):
-    """Sends row t - 1 of a raster file (steps, lines) at step t."""
+    """Sends the row of step t of a raster file (rows, lines)."""
 
     def __init__(self, lines: int, raster: Path) -> None:
         super().__init__(raster=str(raster))
@@ -46,11 +47,11 @@ class RasterSourceModel(PyLoihiProcessModel):
 
     def run_spk(self) -> None:
         """Send one step."""
-        self.s_out.send(self.raster[self.time_step - 1])
+        self.s_out.send(self.raster[(self.time_step - 1) % len(self.raster)])
 
 
 class SpikeRecorder(AbstractProcess):
-    """Writes the spikes of step t to row t - 1 of an existing file (steps, neurons).
+    """Writes the spikes of step t to its row of an existing file (rows, neurons).
 
     Lava compiles only what hangs together, and populations need not; ``before`` and ``after`` join the
     recorders in a chain on which nothing is ever sent.
@@ -64,10 +65,10 @@ class SpikeRecorder(AbstractProcess):
 
 
 class StateRecorder(SpikeRecorder):
-    """Also writes a population's u and v after each step."""
+    """Also writes a population's u and v, after the steps that a file (rows,) says."""
 
-    def __init__(self, neurons: int, spikes: Path, currents: Path, membranes: Path) -> None:
-        super().__init__(neurons, spikes, currents=str(currents), membranes=str(membranes))
+    def __init__(self, neurons: int, spikes: Path, currents: Path, membranes: Path, due: Path) -> None:
+        super().__init__(neurons, spikes, currents=str(currents), membranes=str(membranes), due=str(due))
         self.u = RefPort(shape=(neurons,))
         self.v = RefPort(shape=(neurons,))
 
@@ -81,8 +82,12 @@ class _Recorder(PyLoihiProcessModel):
         super().__init__(proc_params)
         self.spikes = np.lib.format.open_memmap(proc_params["spikes"], mode="r+")
 
+    @property
+    def row(self) -> int:
+        return (self.time_step - 1) % len(self.spikes)
+
     def run_spk(self) -> None:
-        self.spikes[self.time_step - 1] = self.s_in.recv()
+        self.spikes[self.row] = self.s_in.recv()
 
 
 @implements(proc=SpikeRecorder, protocol=LoihiProtocol)
@@ -105,25 +110,26 @@ class StateRecorderModel(_Recorder):
         super().__init__(proc_params)
         self.currents = np.lib.format.open_memmap(proc_params["currents"], mode="r+")
         self.membranes = np.lib.format.open_memmap(proc_params["membranes"], mode="r+")
+        self.due = np.load(proc_params["due"], mmap_mode="r")
 
     def post_guard(self) -> bool:
-        """States are read in the management phase of every step."""
-        return True
+        """States are read in the management phase."""
+        return bool(self.due[self.row])
 
     def run_post_mgmt(self) -> None:
         """Read one step's states."""
-        self.currents[self.time_step - 1] = self.u.read()
-        self.membranes[self.time_step - 1] = self.v.read()
+        self.currents[self.row] = self.u.read()
+        self.membranes[self.row] = self.v.read()
 
 
 class BiasWriter(AbstractProcess):
-    """Writes a population's bias for each sample, rows of two files (samples, neurons), as the host does.
+    """Writes a population's bias as the host does: entries of two files (entries, neurons).
 
-    The bias of sample k is written after global step ``start + k * period`` and holds from the next step on.
+    A third file (rows,) says which entry is written after a step, to hold from the next one on; -1 leaves the bias.
     """
 
-    def __init__(self, neurons: int, mantissa: Path, exponent: Path, start: int, period: int) -> None:
-        super().__init__(mantissas=str(mantissa), exponents=str(exponent), first=start, period=period)
+    def __init__(self, neurons: int, mantissas: Path, exponents: Path, entries: Path) -> None:
+        super().__init__(mantissas=str(mantissas), exponents=str(exponents), entries=str(entries))
         self.mantissa = RefPort(shape=(neurons,))
         self.exponent = RefPort(shape=(neurons,))
 
@@ -141,17 +147,19 @@ class BiasWriterModel(PyLoihiProcessModel):
         super().__init__(proc_params)
         self.mantissas = np.load(proc_params["mantissas"], mmap_mode="r")
         self.exponents = np.load(proc_params["exponents"], mmap_mode="r")
-        self.first = proc_params["first"]
-        self.period = proc_params["period"]
+        self.entries = np.load(proc_params["entries"], mmap_mode="r")
+
+    @property
+    def entry(self) -> int:
+        """What is written after this step."""
+        return int(self.entries[(self.time_step - 1) % len(self.entries)])
 
     def post_guard(self) -> bool:
-        """At each sample boundary of the population."""
-        sample, step = divmod(self.time_step - self.first, self.period)
-        return bool(step == 0 and 0 <= sample < len(self.mantissas))
+        """Where the file says so: at each sample boundary of the population."""
+        return self.entry >= 0
 
     def run_post_mgmt(self) -> None:
-        """Write one sample's bias and wait for its arrival, or the next step might still see the old one."""
-        sample = (self.time_step - self.first) // self.period
+        """Write one bias and wait for its arrival, or the next step might still see the old one."""
         for port, values in ((self.mantissa, self.mantissas), (self.exponent, self.exponents)):
-            port.write(values[sample])
+            port.write(values[self.entry])
             port.wait()

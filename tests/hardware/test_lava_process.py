@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -80,9 +80,14 @@ class Observed(Group):
     started: ClassVar[list[Observed]] = []
 
     def __init__(
-        self, command: Sequence[str], log: Path, directory: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        log: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        *pipes: Any,
     ) -> None:
-        super().__init__(command, log, directory, environment)
+        super().__init__(command, log, directory, environment, *pipes)
         self.directory = directory
         self.started.append(self)
 

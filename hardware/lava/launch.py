@@ -1,0 +1,74 @@
+"""Starting the child process that runs Lava, and saying what became of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from ..program import Program
+from .compat import available
+from .job import Job
+
+LOG_LINES = 25
+PREFIX = "spikewright-lava-"
+#: What the path of a unix socket may hold, and what multiprocessing appends to the directory of its own.
+SOCKET_PATH, SOCKET_NAME = 107, 40
+
+
+class LavaError(Exception):
+    """Lava did not deliver; the message says what to do."""
+
+
+class LavaUnavailable(LavaError):
+    """Lava is not installed."""
+
+
+def require(program: Program) -> None:
+    """Refuse what Lava cannot run.
+
+    Raises
+    ------
+    LavaUnavailable
+        Lava cannot be imported.
+    LavaError
+        A population resets by subtraction.
+    """
+    possible, reason = available()
+    if not possible:
+        raise LavaUnavailable(reason)
+    subtract = next((p.name for p in program.populations if p.reset != "zero"), None)
+    if subtract is not None:
+        raise LavaError(
+            f"{subtract}: resets by subtraction, which no neuron of Lava does; use the reference or emulator"
+        )
+
+
+def command(job: Job) -> list[str]:
+    """What runs a job."""
+    return [sys.executable, "-m", f"{__package__}.child", job.directory]
+
+
+def environment(job: Job) -> dict[str, str]:
+    """The child's environment; its processes are known by the directory in it."""
+    return {
+        **os.environ,
+        "TMPDIR": job.directory,
+        # Dozens of processes that each hold a pool of threads only get in each other's way.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def failure(status: int, log: Path) -> LavaError:
+    """What to say of a child that ended by itself."""
+    ending = f"signal {-status}" if status < 0 else f"exit status {status}"
+    tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-LOG_LINES:])
+    return LavaError(f"Lava failed ({ending}); the last lines of its log:\n{tail}")
+
+
+def short_directory() -> str | None:
+    """Where job directories go: multiprocessing opens sockets in them, whose paths must be short."""
+    length = len(tempfile.gettempdir()) + len(f"/{PREFIX}12345678") + SOCKET_NAME
+    return None if length <= SOCKET_PATH else "/tmp"
