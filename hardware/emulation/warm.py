@@ -22,7 +22,7 @@ def warm() -> None:
     def population(name: str, start: int, reset: str = "zero") -> Population:
         return Population(name, (1, 2, 2), 4095, 0, zeros, zeros, zeros, zeros + 1.0, start, reset=reset)  # type: ignore[arg-type]
 
-    for peak, weight in ((1, 1), (2, 127)):  # sums of 16 bits, and of 32
+    for peak, weight in ((1, 1), (1, 127), (2, 127)):  # sums of 16 bits, of 32, and of graded spikes
         kernel = Conv2d((few * weight).repeat(17, 1), (17, 4, 4), padding=(1, 1), stride=(2, 2))
         source = SpikeSource("in", (17, 4, 4), peak)
         first = SynapseGroup("first", "in", "a", kernel, 0)
