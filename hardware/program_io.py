@@ -64,7 +64,9 @@ def load_program(path: Path) -> Program:
             header = json.loads(str(file["header"]))
             arrays = {key: file[key] for key in file.files if key != "header"}
     except FileNotFoundError:
-        raise ProgramError(f"{path}: no such program; `spikewright export` writes one") from None
+        parts = sorted(str(found.parent) for found in path.parent.glob(f"*/{path.name}"))
+        remedy = f"name one of {', '.join(parts)}" if parts else "`spikewright export` writes one"
+        raise ProgramError(f"{path}: no such program; {remedy}") from None
     except Exception as error:
         # numpy, zipfile and zlib each raise their own: the boundary to foreign bytes.
         raise ProgramError(f"{path}: not a readable program ({error}); export it again") from None

@@ -35,6 +35,94 @@ class Samples:
     evaluations: NDArray[np.int64]
 
 
+class Sampling:
+    """A number of grids under way.
+
+    Image ``first + i`` depends on nothing but its number, the seed and the logits: work may be split or taken up
+    again anywhere.
+
+    Parameters
+    ----------
+    count : int
+        Grids.
+    shape : tuple of int
+        Height and width of a grid.
+    codes : int
+        ``K``; also the number of the hidden state.
+    temperature : float
+        Divides the logits; above 0.
+    first : int
+        Number of the first image.
+    batch : int
+        Grids to evaluate at once: as one is finished, the next takes its place.
+
+    Attributes
+    ----------
+    active : ndarray of int64
+        The grids that wait for logits, by their place among all; empty once everything is revealed.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, int],
+        codes: int,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        first: int = 0,
+        batch: int = 100,
+    ) -> None:
+        if not temperature > 0:
+            raise ValueError(f"temperature is {temperature}; give a number above 0")
+        self.count, self.shape, self.codes, self.temperature = count, shape, codes, temperature
+        positions = shape[0] * shape[1]
+        numbers = range(first, first + count)
+        reveal = 1 + np.floor(uniforms(seed, Purpose.REVEAL, numbers, positions) * positions)
+        self._left = reveal.astype(np.int64)  # reveal times still to come; 0 where revealed
+        self._chance = uniforms(seed, Purpose.TOKEN, numbers, positions)
+        self._tokens = np.full((count, positions), codes, np.int64)
+        self._evaluations = np.zeros(count, np.int64)
+        self.active = np.arange(min(batch, count))
+        self._following = len(self.active)
+
+    @property
+    def grids(self) -> NDArray[np.int64]:
+        """The active grids (N, h, w), ``codes`` where hidden."""
+        return self._tokens[self.active].reshape(-1, *self.shape)
+
+    @property
+    def finished(self) -> int:
+        """Grids without hidden positions."""
+        return self._following - len(self.active)
+
+    @property
+    def samples(self) -> Samples:
+        """All grids as they are."""
+        return Samples(self._tokens.reshape(-1, *self.shape), self._evaluations)
+
+    def due(self) -> NDArray[np.int64]:
+        """Positions that the next evaluation reveals, by active grid."""
+        left = self._left[self.active]
+        return (left == left.max(1, keepdims=True)).sum(1)
+
+    def reveal(self, logits: NDArray[np.floating | np.integer]) -> None:
+        """Draw the tokens that are due from the logits (N, K, h, w) of the active grids."""
+        values = np.asarray(logits, np.float64).reshape(len(self.active), self.codes, -1)
+        self._evaluations[self.active] += 1
+        left = self._left[self.active]
+        row, position = np.nonzero(left == left.max(1, keepdims=True))
+        image = self.active[row]
+        rows = values[row, :, position] / self.temperature
+        self._tokens[image, position] = categorical(rows, self._chance[image, position])
+        self._left[image, position] = 0
+        unfinished = self.active[self._left[self.active].any(1)]
+        places = len(self.active) - len(unfinished)
+        fresh = np.arange(self._following, min(self._following + places, self.count))
+        self._following += len(fresh)
+        self.active = np.concatenate([unfinished, fresh])
+
+
 def sample(
     predict: Predictor,
     count: int,
@@ -47,55 +135,20 @@ def sample(
     batch: int = 100,
     report: Callable[[int, int], None] = lambda done, count: None,
 ) -> Samples:
-    """Sample grids.
-
-    Image ``first + i`` depends on nothing but its number, the seed and the logits: work may be split or taken up
-    again anywhere.
+    """Sample grids from a predictor; parameters as of :class:`Sampling`.
 
     Parameters
     ----------
     predict : callable
         Logits (N, K, h, w), floats or integers, of grids (N, h, w) with ``codes`` where hidden.
-    count : int
-        Grids.
-    shape : tuple of int
-        Height and width of a grid.
-    codes : int
-        ``K``; also the number of the hidden state.
-    temperature : float
-        Divides the logits; above 0.
-    first : int
-        Number of the first image.
-    batch : int
-        Grids handed over at once: as one is finished, the next takes its place.
     report : callable
         Is told how many grids of how many are finished.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}; give a number above 0")
-    positions = shape[0] * shape[1]
-    numbers = range(first, first + count)
-    reveal = 1 + np.floor(uniforms(seed, Purpose.REVEAL, numbers, positions) * positions).astype(np.int64)
-    chance = uniforms(seed, Purpose.TOKEN, numbers, positions)
-    tokens = np.full((count, positions), codes, np.int64)
-    evaluations = np.zeros(count, np.int64)
-    left = reveal.copy()  # reveal times still to come; 0 where revealed
-    active = np.arange(min(batch, count))
-    following = len(active)
-    while len(active):
-        logits = np.asarray(predict(tokens[active].reshape(-1, *shape)), np.float64)
-        evaluations[active] += 1
-        row, position = np.nonzero(left[active] == left[active].max(1, keepdims=True))
-        image = active[row]
-        rows = logits.reshape(len(active), codes, positions)[row, :, position]
-        tokens[image, position] = categorical(rows / temperature, chance[image, position])
-        left[image, position] = 0
-        unfinished = active[left[active].any(1)]
-        fresh = np.arange(following, min(following + len(active) - len(unfinished), count))
-        following += len(fresh)
-        active = np.concatenate([unfinished, fresh])
-        report(following - len(active), count)
-    return Samples(tokens.reshape(count, *shape), evaluations)
+    sampling = Sampling(count, shape, codes, seed=seed, temperature=temperature, first=first, batch=batch)
+    while len(sampling.active):
+        sampling.reveal(predict(sampling.grids))
+        report(sampling.finished, count)
+    return sampling.samples
 
 
 def categorical(logits: NDArray[np.float64], chance: NDArray[np.float64]) -> NDArray[np.int64]:

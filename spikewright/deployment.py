@@ -88,7 +88,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         totals = measuring.sum_up(lowered, layers, baseline)
         chip = load_chip(recipe.deploy.chip)
         placement = place(program, chip)
-        fitted = _fit(chip, fit(program, chip, placement))
+        fitted = fit_part(chip, fit(program, chip, placement))
         journeys = hops(placement, ran.means()) if placement.complete else None
         energy = measuring.energy(layers, totals.host_macs, baseline, journeys)
     with steps("Report and pictures"):
@@ -126,7 +126,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
             quality=quality,
             fidelity=image_metrics,
             equivalence=found.equivalence,
-            layers=[_layer(layer, chains[layer.name]) for layer in layers],
+            layers=[layer_part(layer, chains[layer.name]) for layer in layers],
             totals=totals,
             baseline=parts.Baseline(
                 name=type(ann).__name__,
@@ -154,7 +154,8 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
     return report
 
 
-def _layer(layer: LayerCount, chain: list[Link]) -> parts.Layer:
+def layer_part(layer: LayerCount, chain: list[Link]) -> parts.Layer:
+    """A counted layer and its constants, as the report says them."""
     return parts.Layer(
         name=layer.name,
         shape=list(layer.shape),
@@ -171,7 +172,8 @@ def _layer(layer: LayerCount, chain: list[Link]) -> parts.Layer:
     )
 
 
-def _fit(chip: Chip, result: FitResult) -> parts.Fit:
+def fit_part(chip: Chip, result: FitResult) -> parts.Fit:
+    """Whether a network fits, as the report says it."""
     return parts.Fit(
         chip=chip.title,
         neurons=result.neurons,

@@ -9,6 +9,7 @@ from .benchmarks.report.errors import ReportError
 from .export.errors import ExportError
 from .hardware.chip import ChipError
 from .hardware.program import ProgramError
+from .hardware.session.backend import SessionError
 from .models.checkpoint import CheckpointError
 from .models.data import DataError
 
@@ -24,5 +25,5 @@ class BuildError(Exception):
 #: Raised for bad input, with a message that names it and the remedy.
 USER_ERRORS: tuple[type[Exception], ...] = (
     AnnError, BuildError, CheckpointError, ChipError, DataError, DiffError, EnergyError, ExportError, FloatingPointError,
-    ProgramError, RecipeError, ReportError,
+    ProgramError, RecipeError, ReportError, SessionError,
 )  # fmt: skip

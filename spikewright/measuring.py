@@ -161,10 +161,11 @@ def energy(
     """Every energy model's figures for a sample, with the journeys of its spikes where the network is placed."""
     activity = Activity.of(totals(layers), host_macs, baseline, hops)
     return {
-        name: parts.EnergyRow.model_validate(_plain(price(model, activity)))
+        name: parts.EnergyRow.model_validate(plain(price(model, activity)))
         for name, model in load_models().items()
     }
 
 
-def _plain(row: Any) -> dict[str, Any]:
+def plain(row: Any) -> dict[str, Any]:
+    """A dataclass as a table whose sequences are lists."""
     return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(row).items()}

@@ -70,6 +70,24 @@ class DeployRecipe(Section):
     generated_images: PositiveInt = 1000
 
 
+class DiffusionDeployRecipe(DeployRecipe):
+    """Deployment of a diffusion.
+
+    Attributes
+    ----------
+    temperature : float
+        Divides the logits when tokens are drawn.
+    lava_generations : int
+        Images that are generated on Lava as well, all evaluations.
+    bound_grids : int
+        Test grids that the variational bound is estimated on.
+    """
+
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    lava_generations: PositiveInt = 2
+    bound_grids: PositiveInt = 2000
+
+
 class Recipe(Section):
     """Everything that leads to one deployment; each published system has a recipe of its own.
 
@@ -118,6 +136,7 @@ class DiffusionRecipe(Recipe):
 
     model: DiffusionModel
     train: DiffusionTraining
+    deploy: DiffusionDeployRecipe = DiffusionDeployRecipe()
 
     @model_validator(mode="after")
     def _image_fits_network(self) -> DiffusionRecipe:

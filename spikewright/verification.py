@@ -20,6 +20,7 @@ from .benchmarks.equivalence.verify import (
     first_below,
     not_run,
 )
+from .benchmarks.report.generation import SameImage
 from .benchmarks.report.schema import Equivalence
 from .errors import BuildError
 from .export.float_run import run_float
@@ -77,6 +78,7 @@ class Verification(BaseModel):
     seconds: dict[str, float]
     lowering: list[LoweringStep] = []
     lowering_images: int = 0
+    same_images: list[SameImage] = []
 
     @property
     def failed(self) -> list[str]:
@@ -90,7 +92,7 @@ class Verification(BaseModel):
             for name, check in (("reference", e.reference), ("lava", e.lava))
             if check.ran and not check.equal
         ]
-        return bad
+        return bad + [f"images on {same.backend}" for same in self.same_images if same.equal is False]
 
 
 def verify(workspace: Workspace, lowered: Lowered, steps: Steps, *, use_lava: bool = True) -> Verification:

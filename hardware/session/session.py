@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -168,6 +168,8 @@ class Session:
         self,
         populations: Collection[str] | None = None,
         detail: Literal["counts", "spikes", "states"] = "counts",
+        *,
+        probe: bool = False,
     ) -> Recording:
         """What populations did in the windows of the last evaluation, each in its own local time.
 
@@ -180,6 +182,8 @@ class Session:
             Some of those that the session records; all of them by default.
         detail : str
             ``counts`` and read-outs, also ``spikes``, or also ``states``.
+        probe : bool
+            Look without counting it as exchange: for measurements that the application itself does not need.
         """
         with self._use():
             evaluation = self._evaluation
@@ -195,8 +199,12 @@ class Session:
                 source = self._guarded(lambda: self.backend.recording(evaluation.inputs))
                 evaluation.recording = source
             out = Recording(source.backend, {}, {}, seconds=evaluation.seconds)
+            exchange = self.exchange
+            if probe:  # counted where nobody looks
+                exchange = Exchange()
+                evaluation = replace(evaluation, spikes_read={}, states_read={}, readouts_read=set())
             for name in wanted:
-                self._hand_over(evaluation, source, self._recorded[name], detail, out)
+                self._hand_over(evaluation, source, self._recorded[name], detail, out, exchange)
             return out
 
     def run(
@@ -290,10 +298,16 @@ class Session:
         registers.fresh[name][fresh] = False
 
     def _hand_over(
-        self, evaluation: _Evaluation, source: Recording, p: Population, detail: str, out: Recording
+        self,
+        evaluation: _Evaluation,
+        source: Recording,
+        p: Population,
+        detail: str,
+        out: Recording,
+        exchange: Exchange,
     ) -> None:
         """What one population did so far, counted where it crosses for the first time."""
-        name, exchange = p.name, self.exchange
+        name = p.name
         progress = self.timeline.progress(evaluation.done, p.start, evaluation.samples)
         over = bool((progress == self.program.timesteps).all())
         seen = np.arange(self.program.timesteps)[:, None] < progress[:, None, None]

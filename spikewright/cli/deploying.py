@@ -58,16 +58,15 @@ def deploy(
     require_lava: RequireLava = False,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
-    from ..deployment import export_recipe, report_recipe
+    from ..systems import deployment_of
     from ..training import ensure_weights
-    from ..verification import verify as run_checks
 
     place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
-    progress = steps_to_stderr()
+    job, progress = deployment_of(place), steps_to_stderr()
     ensure_weights(place, progress)
-    lowered = export_recipe(place, progress)
-    found = run_checks(place, lowered, progress, use_lava=not no_lava)
-    report_recipe(place, lowered, found, progress)
+    lowered = job.export(place, progress)
+    found = job.verify(place, lowered, progress, use_lava=not no_lava)
+    job.report(place, lowered, found, progress)
     _show_report(place, json)
     _leave(found, require_lava)
 
@@ -111,14 +110,14 @@ def export(
     stated = {name: value is not None for name, value in {**choices, "wide": wide, "data": data}.items()}
     refuse("recipes, only .nir files", **stated)
 
-    from ..deployment import export_recipe
+    from ..systems import deployment_of
     from ..training import ensure_weights
 
     place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
-    progress = steps_to_stderr()
+    job, progress = deployment_of(place), steps_to_stderr()
     ensure_weights(place, progress)
-    export_recipe(place, progress)
-    files = {"float_nir": place.float_nir, "integer_nir": place.integer_nir, "program": place.program}
+    job.export(place, progress)
+    files = job.files(place.folder)
     if json:
         print_json({role: str(path) for role, path in files.items()})
     else:
@@ -156,12 +155,12 @@ def verify(
     require_lava: RequireLava = False,
 ) -> None:
     """Check an export: norse, the reference interpreter and Lava, spike for spike. Exits with 1 if one disagrees."""
-    from ..lowering import load
-    from ..verification import verify as run_checks
+    from ..systems import deployment_of
     from ..workspace import Workspace
 
     place = Workspace.open(folder)
-    found = run_checks(place, load(folder), steps_to_stderr(), use_lava=not no_lava)
+    job = deployment_of(place)
+    found = job.verify(place, job.load(folder), steps_to_stderr(), use_lava=not no_lava)
     if json:
         lowering = [step.model_dump(mode="json") for step in found.lowering]
         print_json({**found.equivalence.model_dump(mode="json"), "lowering": lowering})
@@ -173,17 +172,15 @@ def verify(
 @app.command()
 def report(folder: FolderArgument, json: JsonOption = False) -> None:
     """Count, price and measure a verified export, and write report.json, .md and .html with pictures."""
-    from ..deployment import report_recipe
-    from ..lowering import load
+    from ..systems import deployment_of
     from ..verification import load_verification
-    from ..verification import verify as run_checks
     from ..workspace import Workspace
 
     place = Workspace.open(folder)
-    progress = steps_to_stderr()
-    lowered = load(folder)
-    found = load_verification(place) if place.equivalence.exists() else run_checks(place, lowered, progress)
-    report_recipe(place, lowered, found, progress)
+    job, progress = deployment_of(place), steps_to_stderr()
+    lowered = job.load(folder)
+    found = load_verification(place) if place.equivalence.exists() else job.verify(place, lowered, progress)
+    job.report(place, lowered, found, progress)
     _show_report(place, json)
 
 
@@ -207,6 +204,11 @@ def _print_checks(found: Verification) -> None:
             f"{check.compared_states} states differ"
         )
         typer.echo(f"{name + ':':<10} {said if check.ran else 'did not run: ' + check.reason}")
+    for same in found.same_images:
+        said = f"{same.differing_spikes} of {same.neuron_steps} spikes differ{': ' + same.reason if same.reason else ''}"
+        typer.echo(
+            f"{same.images} images on {same.backend}: {said if same.equal is not None else 'did not run: ' + same.reason}"
+        )
     if found.lowering:
         typer.echo(f"After each lowering step, {found.lowering_images} images:")
     for step in found.lowering:

@@ -1,0 +1,114 @@
+"""Operations of a generated image, over all programs that it runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..benchmarks.ann import MacCount
+from ..benchmarks.counting import LayerCount, count
+from ..hardware import host
+from ..hardware.chip import Chip
+from ..hardware.emulator import Emulator
+from ..hardware.fit import FitResult, fit
+from ..hardware.placement import Hops, Placement, hops, place
+from ..hardware.program import Program
+from ..hardware.recording import Recording
+from .baseline import Twins
+from .evaluators import Tally
+
+STATE_SAMPLES = 16  # samples whose states say which neuron updates had something to do
+
+
+def layers_of(tally: Tally, samples: NDArray[np.float32]) -> list[LayerCount]:
+    """Operations of a program's layers, mean over the runs that were tallied; active updates from a few test samples."""
+    program = tally.program
+    counted = count(program, tally.recording(), tally.samples)
+    return _with_active(program, counted, samples)
+
+
+def layers_in(
+    program: Program, recording: Recording, runs: int, samples: NDArray[np.float32]
+) -> list[LayerCount]:
+    """The same of a recording of so many runs."""
+    return _with_active(program, count(program, recording, runs), samples)
+
+
+def _with_active(
+    program: Program, counted: list[LayerCount], samples: NDArray[np.float32]
+) -> list[LayerCount]:
+    few, _ = host.encode(program, samples[:STATE_SAMPLES])
+    states = Emulator(program).run(few, "states")
+    active = {layer.name: layer.active_updates for layer in count(program, states, few.samples)}
+    return [replace(layer, active_updates=active[layer.name]) for layer in counted]
+
+
+def times(layers: list[LayerCount], runs: float) -> list[LayerCount]:
+    """What so many runs come to."""
+    return [
+        replace(
+            layer,
+            spikes=layer.spikes * runs,
+            sops=layer.sops * runs,
+            neuron_updates=round(layer.neuron_updates * runs),
+            active_updates=None if layer.active_updates is None else layer.active_updates * runs,
+            messages=layer.messages * runs,
+        )
+        for layer in layers
+    ]
+
+
+def baseline_of(twins: Twins, evaluations: float) -> MacCount:
+    """The ANN twins' operations for an image of so many evaluations, as one count."""
+    nodes = [
+        *(replace(node, name=f"denoiser/{node.name}", macs=round(node.macs * evaluations)) for node in twins.denoiser.nodes),
+        *(replace(node, name=f"decoder/{node.name}") for node in twins.decoder.nodes),
+    ]  # fmt: skip
+    return MacCount(
+        name="ann",
+        macs=round(twins.macs(evaluations)),
+        parameters=twins.denoiser.parameters + twins.decoder.parameters,
+        activations=round(twins.activations(evaluations)),
+        nodes=tuple(nodes),
+        not_counted={},
+    )
+
+
+def placed(programs: dict[str, Program], chip: Chip) -> tuple[dict[str, Placement], dict[str, FitResult]]:
+    """Every program on cores of its own."""
+    placements = {name: place(program, chip) for name, program in programs.items()}
+    return placements, {name: fit(programs[name], chip, placements[name]) for name in programs}
+
+
+def together(fits: dict[str, FitResult], chip: Chip) -> FitResult:
+    """Programs that stay on one chip at the same time."""
+    cores = [f.cores_placed for f in fits.values()]
+    least = sum(f.cores_lower_bound for f in fits.values())
+    need = sum(c for c in cores if c is not None) if all(c is not None for c in cores) else None
+    findings = [
+        replace(finding, node=f"{name}/{finding.node}") for name, f in fits.items() for finding in f.findings
+    ]
+    largest = max(fits.values(), key=lambda f: f.cores_placed or f.cores_lower_bound)
+    return FitResult(
+        chip=chip.title,
+        neurons=sum(f.neurons for f in fits.values()),
+        synapses=sum(f.synapses for f in fits.values()),
+        cores_lower_bound=least,
+        cores_available=largest.cores_available,
+        binding=largest.binding,
+        findings=tuple(findings),
+        cores_placed=need,
+    )
+
+
+def journeys(placements: dict[str, Placement], tallies: dict[str, Tally], images: int) -> Hops | None:
+    """Hops of an image's spikes, or None where a program is not placed."""
+    if not all(placements[name].complete for name in tallies):
+        return None
+    found = [
+        hops(placements[name], {k: v / images for k, v in tally.totals.items()})
+        for name, tally in tallies.items()
+    ]
+    return Hops(*(sum(getattr(h, f) for h in found) for f in Hops.__dataclass_fields__))

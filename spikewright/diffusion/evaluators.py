@@ -1,0 +1,200 @@
+"""What computes logits and images while the host samples: a chip behind a session, or the float networks.
+
+Host code sees no difference: both take grids of tokens and hand back floats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BuildError
+from ..export.float_run import run_float
+from ..export.linear import fan_out
+from ..hardware import host, tokens
+from ..hardware.program import Inputs, Program
+from ..hardware.recording import Recording
+from ..hardware.session import Session, open_session
+from ..lowering import Lowered
+from .system import System
+
+Backend: TypeAlias = Literal["emulator", "lava", "reference", "float"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+Grids: TypeAlias = NDArray[np.int64]
+Images: TypeAlias = NDArray[np.float32]
+
+
+class Evaluator(Protocol):
+    """Computes what the host asks for."""
+
+    def logits(self, grids: Grids) -> NDArray[np.float64]:
+        """Logits (N, K, h, w) of grids (N, h, w), the number of codes where hidden."""
+        ...
+
+    def images(self, grids: Grids) -> Images:
+        """Images (N, C, H, W) in [-1, 1] of whole grids (N, h, w)."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...
+
+
+class FloatEvaluator:
+    """The float networks, from their NIR files."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+
+    def logits(self, grids: Grids) -> NDArray[np.float64]:
+        """As :class:`Evaluator`."""
+        denoiser = self.system.denoiser
+        program = denoiser.program
+        source = next(s for s in program.sources if not s.constant)
+        spikes = tokens.one_hot(program, grids).spikes[source.name]
+        samples = spikes.reshape(*spikes.shape[:2], *source.shape).astype(np.float32)
+        return self._readout(denoiser, samples) / program.timesteps
+
+    def images(self, grids: Grids) -> Images:
+        """As :class:`Evaluator`."""
+        decoder = self.system.decoder
+        values = self._readout(decoder, tokens.look_up(decoder.program, grids))
+        name = decoder.program.populations[-1].name
+        return host.apply_functions(decoder.program, name, values).astype(np.float32)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _readout(self, part: Lowered, samples: NDArray[np.float32]) -> NDArray[np.float64]:
+        last = part.program.populations[-1]
+        return (
+            run_float(part.float_graph, samples)
+            .readouts[last.name]
+            .astype(np.float64)
+            .reshape(-1, *last.shape)
+        )
+
+
+@dataclass(eq=False)
+class Tally:
+    """Spikes of one program over all samples that ran, by population and source, and how many samples those were."""
+
+    program: Program
+    samples: int = 0
+    totals: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def add(self, inputs: Inputs, recording: Recording) -> dict[str, NDArray[np.int64]]:
+        """Count an evaluation.
+
+        Returns
+        -------
+        dict of str to ndarray of int64
+            ``spikes`` of all populations, ``sops`` (synaptic operations) and ``messages`` (spikes times the populations
+            that each goes to) in each sample.
+        """
+        counts = {name: raster.sum(1, dtype=np.int64) for name, raster in inputs.spikes.items()}
+        counts |= {p.name: recording.counts[p.name] for p in self.program.populations}
+        samples = len(next(iter(recording.counts.values())))
+        for source in self.program.sources:
+            if source.constant:
+                counts[source.name] = np.full((samples, source.size), self.program.timesteps, np.int64)
+        self.samples += samples
+        found = {name: np.zeros(samples, np.int64) for name in ("spikes", "sops", "messages")}
+        for name, values in counts.items():
+            self.totals[name] = self.totals.get(name, np.zeros(values.shape[1], np.int64)) + values.sum(0)
+        for p in self.program.populations:
+            found["spikes"] += counts[p.name].sum(1)
+        for group in self.program.synapses:
+            reach = fan_out(group.map)
+            found["sops"] += counts[group.source] @ reach
+            found["messages"] += counts[group.source][:, reach > 0].sum(1)
+        return found
+
+    def recording(self) -> Recording:
+        """The totals as a recording."""
+        return Recording("tally", {}, {}, totals=dict(self.totals))
+
+
+class ChipEvaluator:
+    """Denoiser and decoder on a backend, each in a session that stays open; also counts what they do.
+
+    Attributes
+    ----------
+    denoiser, decoder : Session
+    tallies : dict of str to Tally
+        By part.
+    last : dict of str to ndarray
+        What :meth:`Tally.add` found in the latest evaluation.
+    clipped : int
+        Currents of code vectors beyond the largest bias.
+    """
+
+    def __init__(self, system: System, backend: Backend, time_limit: float | None = None) -> None:
+        self.system = system
+        options: dict[str, Any] = {"time_limit": time_limit} if backend == "lava" else {}
+        programs = {"denoiser": system.denoiser.program, "decoder": system.decoder.program}
+
+        def start(program: Program) -> Session:
+            return open_session(program, backend, record=[p.name for p in program.populations], **options)
+
+        self.denoiser = start(programs["denoiser"])
+        try:
+            self.decoder = start(programs["decoder"])
+        except BaseException:
+            self.denoiser.close()
+            raise
+        self.tallies = {name: Tally(program) for name, program in programs.items()}
+        self.last: dict[str, NDArray[np.int64]] = {}
+        self.clipped = 0
+
+    def logits(self, grids: Grids) -> NDArray[np.float64]:
+        """As :class:`Evaluator`."""
+        program = self.system.denoiser.program
+        recording = self._run("denoiser", self.denoiser, tokens.one_hot(program, grids))
+        last = program.populations[-1]
+        summed = recording.readouts[last.name] / last.scale
+        return summed.reshape(-1, *last.shape) / program.timesteps
+
+    def images(self, grids: Grids) -> Images:
+        """As :class:`Evaluator`."""
+        program = self.system.decoder.program
+        inputs, clipped = host.encode(program, tokens.look_up(program, grids))
+        self.clipped += clipped
+        return host.decode(program, self._run("decoder", self.decoder, inputs))
+
+    def close(self) -> None:
+        """End both sessions."""
+        try:
+            self.denoiser.close()
+        finally:
+            self.decoder.close()
+
+    def _run(self, part: str, session: Session, inputs: Inputs) -> Recording:
+        session.write(inputs)
+        session.step()
+        recording = session.read([session.program.populations[-1].name])
+        probed = session.read(probe=True)
+        self.last = self.tallies[part].add(inputs, probed)
+        return recording
+
+
+def open_evaluator(
+    system: System, backend: str, time_limit: float | None = None
+) -> FloatEvaluator | ChipEvaluator:
+    """The evaluator of a backend.
+
+    Raises
+    ------
+    BuildError
+        No such backend.
+    SessionError
+        It cannot run the programs, or is missing.
+    """
+    if backend == "float":
+        return FloatEvaluator(system)
+    if backend not in BACKENDS:
+        raise BuildError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
+    return ChipEvaluator(system, backend, time_limit)  # type: ignore[arg-type]

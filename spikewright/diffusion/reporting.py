@@ -1,0 +1,383 @@
+"""The report of a deployed Spiking-Diffusion: quality, tokens, operations and energy of a generated image."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import __version__, measuring
+from ..answers import answers
+from ..benchmarks.ann import MacCount
+from ..benchmarks.counting import CountTotals, LayerCount, totals
+from ..benchmarks.energy import Activity, load_models, price
+from ..benchmarks.fidelity import fidelity
+from ..benchmarks.frechet import distances
+from ..benchmarks.generated_file import NAME, GeneratedFile, write_generated
+from ..benchmarks.published_fid import load_published
+from ..benchmarks.quality import Features, mean_and_interval
+from ..benchmarks.report import generation as made_of
+from ..benchmarks.report import schema as parts
+from ..benchmarks.report.pictures import Pictures
+from ..benchmarks.report.write import write_report
+from ..benchmarks.similarity import structural_similarity
+from ..deployment import SHOWN, fit_part, layer_part
+from ..export.graph import Synapses
+from ..export.scale_chain import scale_chain
+from ..hardware import host
+from ..hardware.chip import load_chip
+from ..hardware.emulator import Emulator
+from ..hardware.evaluation import evaluate
+from ..hardware.program import Program
+from ..models.ann_vae import Autoencoder
+from ..models.feature_classifier import FeatureClassifier
+from ..models.sampler import expected_evaluations
+from ..progress import Steps
+from ..recipe import DiffusionRecipe
+from ..verification import Verification
+from ..workspace import Workspace
+from .baseline import FILES, export_twins
+from .counting import baseline_of, journeys, layers_in, layers_of, placed, times, together
+from .evaluators import ChipEvaluator
+from .generation import Generated, generate
+from .pricing import host_macs, image_joules
+from .quality import Reconstructions, TokenFigures, generate_twins, reconstruct, token_figures
+from .system import PARTS, System
+from .verification import AGREEMENT_SAMPLES, parts_of
+
+Images = NDArray[np.float32]
+#: Bits a token by which the integer program's bound may exceed the float network's.
+BOUND_LIMIT = 0.02
+HOST_NOTE = (
+    "The host also draws the tokens: a softmax over the codes of each position that is revealed, once an image and position; "
+    "it multiplies nothing that is counted here."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Everything that the report is made of."""
+
+    made: Generated
+    reconstructions: Reconstructions
+    generated: dict[str, Images]
+    figures: TokenFigures
+    exchange: made_of.Exchange
+    evaluator: ChipEvaluator
+
+
+def report_system(workspace: Workspace, system: System, found: Verification, steps: Steps) -> parts.Report:
+    """Measure quality, count, price, and write the report; also the file of images for comparisons."""
+    recipe = workspace.recipe
+    assert isinstance(recipe, DiffusionRecipe)
+    deploy = recipe.deploy
+    images = workspace.test_images
+    with steps("ANN twins to ONNX"):
+        twins = export_twins(workspace)
+    evaluator = ChipEvaluator(system, "emulator")
+    try:
+        measured = _measure(workspace, system, evaluator, recipe, steps)
+    finally:
+        evaluator.close()
+    made, evaluations = measured.made, float(measured.made.evaluations.mean())
+    if evaluator.clipped:
+        steps.note(f"{evaluator.clipped} currents of code vectors exceed the largest bias and were clipped")
+    autoencoder, classifier = workspace.network("fad"), workspace.network("classifier")
+    assert isinstance(autoencoder, Autoencoder)
+    assert isinstance(classifier, FeatureClassifier)
+    with steps("Frechet distances and image metrics"):
+        quality = measuring.quality(
+            images, workspace.train_images, measured.reconstructions.images, measured.generated, autoencoder
+        )
+        samples, floors = _samples(workspace, measured, quality, classifier)
+        image_metrics = parts.Fidelity(**vars(fidelity(measured.generated["int8"], images)))
+    with steps("Operations, baseline, energy, fit"):
+        inputs = {part.name: part.samples for part in parts_of(workspace, system, AGREEMENT_SAMPLES)}
+        tallies = evaluator.tallies
+        runs = {"denoiser": evaluations, "decoder": 1.0}
+        layers = {name: times(layers_of(tally, inputs[name]), runs[name]) for name, tally in tallies.items()}
+        encoded = evaluate(Emulator(system.encoder.program), images)
+        encoder_layers = layers_in(system.encoder.program, encoded.recording, len(images), inputs["encoder"])
+        chip = load_chip(deploy.chip)
+        placements, fits = placed({name: part.program for name, part in system.parts.items()}, chip)
+        generating = {name: fits[name] for name in tallies}
+        every = [layer for group in layers.values() for layer in group]
+        baseline = baseline_of(twins, evaluations)
+        macs = host_macs(system)
+        activity = Activity.of(totals(every), macs, baseline, journeys(placements, tallies, len(made.images)))
+        energy = {
+            name: parts.EnergyRow.model_validate(measuring.plain(price(model, activity)))
+            for name, model in load_models().items()
+        }
+        joules = image_joules(system, made, twins)
+    fitted = fit_part(chip, together(generating, chip))
+    generation = made_of.Generation(
+        programs=[
+            _program(name, part.program, runs.get(name, 0.0), fits[name].synapses, fits[name].cores_placed)
+            for name, part in system.parts.items()
+        ],
+        temperature=deploy.temperature,
+        seed=recipe.seed,
+        positions=system.grid[0] * system.grid[1],
+        evaluations=evaluations,
+        expected_evaluations=expected_evaluations(system.grid[0] * system.grid[1]),
+        tokens=_tokens(measured.figures),
+        samples=samples,
+        floors=floors,
+        same_images=found.same_images,
+        exchange=measured.exchange,
+        host_macs=macs,
+        host_share_note=HOST_NOTE,
+        published=_published(recipe),
+        per_image=_per_image(made, joules),
+    )
+    with steps("Report and pictures"):
+        pictures = Pictures(
+            originals=images[:SHOWN],
+            reconstructions={name: made[:SHOWN] for name, made in measured.reconstructions.images.items()},
+            generated={name: made[:SHOWN] for name, made in measured.generated.items()},
+            rasters=_rasters(system, inputs),
+        )
+        report = parts.Report(
+            tool=f"spikewright {__version__}",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            model=recipe.model.kind,
+            dataset=recipe.data.name,
+            dataset_note=workspace.dataset_note,
+            seed=recipe.seed,
+            chip=chip.title,
+            weight_bits=recipe.quantise.bits,
+            per_channel_scales=any(
+                len(set(p.scale)) > 1 for part in system.parts.values() for p in part.program.populations
+            ),
+            timesteps=system.denoiser.program.timesteps,
+            period=system.denoiser.program.period,
+            latency_steps=system.denoiser.program.depth + system.denoiser.program.timesteps,
+            recipe=recipe.model_dump(mode="json"),
+            answers=answers(quality, found.equivalence, fitted, energy, recipe.quantise.bits, generation),
+            samples=parts.Samples(
+                quality=len(images),
+                generated=len(made.images),
+                counted=len(made.images),
+                norse=found.norse_images,
+                reference=found.reference_images,
+                lava=found.lava_images,
+            ),
+            quality=quality,
+            fidelity=image_metrics,
+            equivalence=found.equivalence,
+            layers=_layers(system, layers, runs, found),
+            reconstruction_layers=_layers(system, {"encoder": encoder_layers}, {"encoder": 1.0}, found),
+            totals=_totals(system, totals(every), macs, baseline),
+            baseline=parts.Baseline(
+                name="ANN twins of denoiser and decoder",
+                macs=baseline.macs,
+                parameters=baseline.parameters,
+                nodes=[vars(node) for node in baseline.nodes],
+            ),
+            energy=energy,
+            fit=fitted,
+            timing=parts.Timing(
+                steps={**found.seconds, **steps.seconds},
+                emulator_seconds_per_sample=(
+                    evaluator.denoiser.exchange.seconds + evaluator.decoder.exchange.seconds
+                )
+                / len(made.images),
+                lava_seconds_per_sample=next(
+                    (s.seconds / s.images for s in found.same_images if s.backend == "lava" and s.equal is not None), None
+                ),
+            ),
+            files={
+                **{f"{name}: {what}": f"{name}/{file}" for name in PARTS for what, file in _LEVELS.items()},
+                **{f"ANN {name}": file for name, file in FILES.items()},
+                "images": NAME,
+                "checks": workspace.equivalence.name,
+                "recipe": "recipe.json",
+            },
+            generation=generation,
+        )  # fmt: skip
+        write_report(report, pictures, workspace.folder)
+        _keep_images(workspace, measured, recipe.seed)
+    return report
+
+
+_LEVELS = {"float NIR": "model.nir", "integer NIR": "model.int8.nir", "program": "program.npz"}
+
+
+def _measure(
+    workspace: Workspace, system: System, evaluator: ChipEvaluator, recipe: DiffusionRecipe, steps: Steps
+) -> _Measured:
+    deploy, count = recipe.deploy, recipe.deploy.generated_images
+    with steps(f"{len(workspace.test_images)} test images through every version") as step:
+        reconstructions = reconstruct(workspace, system, step.update)
+    with steps(f"{count} images generated on the emulator") as step:
+        made = generate(
+            system, evaluator, count, seed=recipe.seed, temperature=deploy.temperature, report=step.update
+        )
+    exchange = _exchange(evaluator, count)
+    with steps(f"{count} images from the float networks and the ANN twins") as step:
+        generated = generate_twins(
+            workspace, system, made, seed=recipe.seed, temperature=deploy.temperature, progress=step.update
+        )
+    with steps(f"Bound and tokens on {min(deploy.bound_grids, len(workspace.test_images))} test grids"):
+        scorer = ChipEvaluator(system, "emulator")
+        try:
+            figures = token_figures(workspace, system, scorer, deploy.bound_grids, reconstructions.chosen)
+        finally:
+            scorer.close()
+    return _Measured(made, reconstructions, generated, figures, exchange, evaluator)
+
+
+def _exchange(evaluator: ChipEvaluator, images: int) -> made_of.Exchange:
+    sessions = (evaluator.denoiser.exchange, evaluator.decoder.exchange)
+    names = made_of.Exchange.model_fields
+    return made_of.Exchange(**{name: sum(getattr(e, name) for e in sessions) / images for name in names})
+
+
+def _samples(
+    workspace: Workspace, measured: _Measured, quality: parts.Quality, classifier: FeatureClassifier
+) -> tuple[dict[str, made_of.SampleQuality], made_of.SampleFloors]:
+    images = workspace.test_images
+
+    def features(pictures: Images) -> NDArray[np.float64]:
+        with torch.no_grad():
+            found = [classifier.features(x) for x in torch.from_numpy(pictures).split(500)]
+        return torch.cat(found).numpy().astype(np.float64)
+
+    spaces: Mapping[str, Features] = {"classifier": features}
+    count = len(measured.made.images)
+
+    def classifier_distance(pictures: Images) -> float | None:
+        # With fewer images than features the distance mostly says how few they are.
+        enough = min(len(pictures), len(images)) > features(pictures[:1]).shape[1]
+        return distances(pictures, images, spaces)["classifier"] if enough else None
+
+    rows = {}
+    for name, version in (("ann", quality.ann), ("float", quality.float_), ("int8", quality.int8)):
+        mean, half = mean_and_interval(structural_similarity(measured.reconstructions.images[name], images))
+        rows[name] = made_of.SampleQuality(
+            fad=version.fad_samples,
+            classifier_frechet=classifier_distance(measured.generated[name]),
+            ssim_reconstruction=mean,
+            ssim_reconstruction_ci95=half,
+        )
+    floors = made_of.SampleFloors(
+        fad=quality.fad_floor, classifier_frechet=classifier_distance(workspace.train_images[:count])
+    )
+    return rows, floors
+
+
+def _tokens(figures: TokenFigures) -> made_of.TokenQuality:
+    return made_of.TokenQuality(
+        codes=figures.codes,
+        used_codes=figures.used_codes,
+        perplexity=figures.perplexity,
+        unigram_bits=figures.unigram_bits,
+        elbo_float=figures.elbo_float,
+        elbo_int8=figures.elbo_int8,
+        elbo_ann=figures.elbo_ann,
+        elbo_limit=BOUND_LIMIT,
+        within_limit=figures.elbo_int8 - figures.elbo_float <= BOUND_LIMIT,
+        masked_accuracy_float=figures.masked_accuracy_float,
+        masked_accuracy_int8=figures.masked_accuracy_int8,
+        token_agreement=figures.token_agreement,
+        encoder_token_agreement=figures.encoder_token_agreement,
+    )
+
+
+def _program(name: str, program: Program, runs: float, synapses: int, cores: int | None) -> made_of.Program:
+    return made_of.Program(
+        name=name,
+        purpose=PARTS[name],
+        runs=runs,
+        timesteps=program.timesteps,
+        period=program.period,
+        latency_steps=program.depth + program.timesteps,
+        neurons=sum(p.size for p in program.populations),
+        synapses=synapses,
+        cores_placed=cores,
+    )
+
+
+def _published(recipe: DiffusionRecipe) -> list[made_of.PublishedFigure] | None:
+    known = load_published()["spiking-diffusion"]
+    if recipe.data.name not in known.fid:
+        return None
+    note = f"{known.source}; {known.protocol}"
+    return [made_of.PublishedFigure(dataset=recipe.data.name, fid=known.fid[recipe.data.name], note=note)]
+
+
+def _per_image(made: Generated, joules: dict[str, NDArray[np.float64]]) -> made_of.PerImage:
+    spikes, sops = (
+        mean_and_interval(values.sum(1).astype(np.float64)) for values in (made.spikes, made.sops)
+    )
+    each = {name: mean_and_interval(table[:, 0]) for name, table in joules.items()}
+    return made_of.PerImage(
+        spikes_mean=spikes[0],
+        spikes_ci95=spikes[1],
+        sops_mean=sops[0],
+        sops_ci95=sops[1],
+        joule={name: made_of.JouleMean(mean=mean, ci95=half) for name, (mean, half) in each.items()},
+    )
+
+
+def _layers(
+    system: System, layers: dict[str, list[LayerCount]], runs: dict[str, float], found: Verification
+) -> list[parts.Layer]:
+    rows = []
+    for name, counted in layers.items():
+        part = system.parts[name]
+        chains = scale_chain(part.integer_graph, part.float_graph)
+        for layer in counted:
+            row = layer_part(layer, chains[layer.name])
+            overhead = found.overhead_spikes.get(f"{name}/{layer.name}")
+            rows.append(
+                row.model_copy(update={"program": name, "runs": runs[name], "overhead_spikes": overhead})
+            )
+    return rows
+
+
+def _totals(system: System, sums: CountTotals, macs: int, baseline: MacCount) -> parts.Totals:
+    weights = [
+        node
+        for part in (system.denoiser, system.decoder)
+        for node in part.float_graph.nodes.values()
+        if isinstance(node, Synapses)
+    ]
+    return parts.Totals(
+        neurons=sums.neurons,
+        synapses=sums.synapses,
+        parameters=sum(n.map.weight.size + (0 if n.bias is None else n.bias.size) for n in weights),
+        spikes=sums.spikes,
+        sops=sums.sops,
+        neuron_updates=sums.neuron_updates,
+        host_macs=macs,
+        overhead_spikes=sums.overhead_spikes,
+        sops_per_mac=sums.sops / baseline.macs,
+    )
+
+
+def _rasters(system: System, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.uint8]]:
+    """Spikes of one run of each program."""
+    found = {}
+    for name, part in system.parts.items():
+        program = part.program
+        ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes
+        found |= {p.name: ran[p.name][0] for p in program.populations if not p.readout}
+    return found
+
+
+def _keep_images(workspace: Workspace, measured: _Measured, seed: int) -> None:
+    t = measured.figures
+    shared = {"used_codes": float(t.used_codes), "perplexity": t.perplexity, "unigram_bits": t.unigram_bits}
+    figures = {
+        "float": {**shared, "elbo_bits": t.elbo_float},
+        "int8": {**shared, "elbo_bits": t.elbo_int8},
+        "ann": {"elbo_bits": t.elbo_ann, "unigram_bits": t.unigram_bits_ann},
+    }
+    content = GeneratedFile(measured.generated, measured.reconstructions.images, seed, figures)
+    write_generated(workspace.folder / NAME, content)

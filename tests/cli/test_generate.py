@@ -1,0 +1,71 @@
+"""``spikewright generate`` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .conftest import spikewright
+
+MAKE = ("generate", "--model", "spiking-diffusion", "--dataset", "digits")
+
+
+def test_images_with_what_they_took(tmp_path: Path) -> None:
+    build, out = tmp_path / "build", tmp_path / "images"
+    done = spikewright(
+        *MAKE, "--count", "6", "--seed", "5", "--build", str(build), "--out", str(out), "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["images"], summary["seed"], summary["backend"]) == (6, 5, "emulator")
+    with Image.open(out / "grid.png") as grid:
+        assert grid.size == ((3 * 17 + 1) * 3, (2 * 17 + 1) * 3)
+    with np.load(out / "images.npz") as arrays:
+        assert arrays["images"].shape == (6, 1, 16, 16)
+        sops = arrays["sops"].sum(1)
+    rows = list(csv.DictReader((out / "images.csv").open()))
+    assert [int(row["sops"]) for row in rows] == list(sops)
+    assert all(float(row["joule_cmos45"]) > 0 for row in rows)
+    # The same images from the files, in floats now: none of them spikes.
+    again = spikewright(
+        *MAKE,
+        "--count",
+        "2",
+        "--backend",
+        "float",
+        "--seed",
+        "5",
+        "--build",
+        str(build),
+        "--json",
+        cwd=tmp_path,
+    )
+    assert again.returncode == 0, again.stderr
+    assert "energy" not in json.loads(again.stdout)
+    assert (build / "generated-float-5" / "grid.png").exists()
+    other = spikewright(
+        *MAKE, "--count", "6", "--seed", "6", "--build", str(build), "--out", str(out), cwd=tmp_path
+    )
+    assert other.returncode == 2
+    assert "seed was 5, is 6" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_what_cannot_be_generated_is_refused(tmp_path: Path) -> None:
+    for arguments, message in (
+        (("--model", "esvae"), "images are generated from spiking-diffusion recipes"),
+        (("--model", "sddpm"), "no such recipe"),
+        (("--backend", "chip"), "chip"),
+        (("--count", "0"), "count"),
+        (("--temperature", "0"), "temperature"),
+    ):
+        done = spikewright(
+            "generate", "--dataset", "digits", "--build", str(tmp_path / "b"), *arguments, cwd=tmp_path
+        )
+        assert done.returncode == 2, (arguments, done.stdout, done.stderr)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
