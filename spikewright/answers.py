@@ -5,19 +5,58 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from .benchmarks.report.checks import same_image
+from .benchmarks.report.generation import Generation
+from .benchmarks.report.generation_tables import elbo_gap, exceeds_limit
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
+from .benchmarks.report.units import share
 
 
 def answers(
-    quality: Quality, equivalence: Equivalence, fitted: Fit, energy: Mapping[str, EnergyRow], bits: int
+    quality: Quality,
+    equivalence: Equivalence,
+    fitted: Fit,
+    energy: Mapping[str, EnergyRow],
+    bits: int,
+    generation: Generation | None = None,
 ) -> Answers:
-    """Answer from the report's own figures."""
-    return Answers(same=_same(quality, equivalence, bits), fits=_fits(fitted), cost=_cost(energy))
+    """Answer from the report's own figures; with a generation, for a generated image."""
+    if generation is None:
+        return Answers(same=_same(quality, equivalence, bits), fits=_fits(fitted), cost=_cost(energy))
+    return Answers(
+        same=_same_images(quality, equivalence, bits, generation),
+        fits=_fits_together(fitted, generation),
+        cost=_cost(energy, "A generated image costs "),
+    )
 
 
 def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
+    gap = _gap(quality, bits)
+    parted = _parted(e)
+    if parted is not None:
+        return parted
+    if not quality.within_one_percent:
+        return _too_far(quality, e, gap)
+    if not e.lava.ran:
+        return Verdict(status="unknown", text=f"The {gap}; the Lava check did not run ({e.lava.reason}).")
+    if not e.norse.ran:
+        return Verdict(status="unknown", text=f"The {gap}; the norse check did not run ({e.norse.reason}).")
+    return Verdict(
+        status="yes",
+        text=(
+            f"Lava and the emulator agree on all {e.lava.neuron_steps:,} spikes and {e.lava.compared_states:,} states; "
+            f"norse and snnTorch on {e.norse.neuron_steps - e.norse.spike_mismatches:,} of {e.norse.neuron_steps:,}; the {gap}."
+        ),
+    )
+
+
+def _gap(quality: Quality, bits: int) -> str:
     moved = "worse" if quality.gap_percent > 0 else "better"
-    gap = f"reconstruction error at {bits} bits is {abs(quality.gap_percent):.2f} % {moved} than the float network's"
+    return f"reconstruction error at {bits} bits is {abs(quality.gap_percent):.2f} % {moved} than the float network's"
+
+
+def _parted(e: Equivalence) -> Verdict | None:
+    """A check that ran and did not agree."""
     for name, check in (("reference interpreter", e.reference), ("Lava", e.lava)):
         if check.ran and not check.equal:
             at = check.first
@@ -36,21 +75,58 @@ def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
             status="no",
             text=f"norse and snnTorch differ in {unexplained} spikes that rounding does not explain.",
         )
+    return None
+
+
+def _too_far(quality: Quality, e: Equivalence, gap: str) -> Verdict:
+    first = e.first_layer_below_99_percent
+    parts = f"; spikes first part at {first} (below 99 % agreement)" if first else ""
+    return Verdict(status="no", text=f"The {gap}, more than 1 %{parts}.")
+
+
+def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) -> Verdict:
+    """Same images on every backend that made them, tokens as well predicted, reconstructions as good."""
+    gap, tokens = _gap(quality, bits), made.tokens
+    found = [(same_image(row), row) for row in made.same_images]
+    for check, row in found:
+        if check.outcome == "differs":
+            where = f" ({row.reason.strip()})" if row.reason.strip() else ""
+            return Verdict(
+                status="no",
+                text=f"Generating the same images, the emulator and {check.name} differ in {row.differing_spikes:,} spikes{where}.",
+            )
+    parted = _parted(e)
+    if parted is not None:
+        return parted
+    bound = f"at {bits} bits the denoiser needs {tokens.elbo_int8:.4f} bits a token, the float network {tokens.elbo_float:.4f}"
+    if exceeds_limit(tokens):
+        alike = f"the likeliest code is the same in {share(tokens.token_agreement)} of hidden positions"
+        return Verdict(
+            status="no",
+            text=f"{bound[0].upper()}{bound[1:]}, {elbo_gap(tokens):+.4f} where {tokens.elbo_limit:g} is the limit; {alike}.",
+        )
     if not quality.within_one_percent:
-        first = e.first_layer_below_99_percent
-        parts = f"; spikes first part at {first} (below 99 % agreement)" if first else ""
-        return Verdict(status="no", text=f"The {gap}, more than 1 %{parts}.")
-    if not e.lava.ran:
-        return Verdict(status="unknown", text=f"The {gap}; the Lava check did not run ({e.lava.reason}).")
+        return _too_far(quality, e, gap)
+    equal = [(check, row) for check, row in found if check.outcome == "equal"]
+    missing = "; ".join(f"{check.name} {check.words}" for check, _ in found if check.outcome != "equal")
+    if not equal:
+        why = missing or "none was generated a second time"
+        return Verdict(
+            status="unknown", text=f"No images were compared between backends ({why}); {bound}; the {gap}."
+        )
+    if not e.lava.ran and all(row.backend != "lava" for _, row in equal):
+        return Verdict(
+            status="unknown", text=f"The {gap}; {bound}; Lava confirmed nothing ({missing or e.lava.reason})."
+        )
     if not e.norse.ran:
-        return Verdict(status="unknown", text=f"The {gap}; the norse check did not run ({e.norse.reason}).")
-    return Verdict(
-        status="yes",
-        text=(
-            f"Lava and the emulator agree on all {e.lava.neuron_steps:,} spikes and {e.lava.compared_states:,} states; "
-            f"norse and snnTorch on {e.norse.neuron_steps - e.norse.spike_mismatches:,} of {e.norse.neuron_steps:,}; the {gap}."
-        ),
+        return Verdict(
+            status="unknown", text=f"The {gap}; {bound}; the norse check did not run ({e.norse.reason})."
+        )
+    agreed = " and ".join(
+        f"{check.name} on {row.images:,} images ({row.neuron_steps:,} neuron steps)" for check, row in equal
     )
+    besides = f" Not repeated as whole images: {missing}." if missing else ""
+    return Verdict(status="yes", text=f"The emulator agrees with {agreed}; {bound}; the {gap}.{besides}")
 
 
 def _fits(fitted: Fit) -> Verdict:
@@ -67,14 +143,42 @@ def _fits(fitted: Fit) -> Verdict:
     )
 
 
-def _cost(energy: Mapping[str, EnergyRow]) -> Verdict:
+def _fits_together(fitted: Fit, made: Generation) -> Verdict:
+    """Whether all programs that a generated image needs fit side by side."""
+    if any(finding.severity == "error" for finding in fitted.findings):
+        return _fits(fitted)
+    needed = [program for program in made.programs if program.runs]
+    placed = [program.cores_placed for program in needed if program.cores_placed is not None]
+    if not needed or len(placed) < len(needed):
+        return _fits(fitted)
+    cores, of = sum(placed), f"{fitted.cores_available:,} cores of {fitted.chip}"
+    each = ", ".join(f"{program.name} {program.cores_placed:,}" for program in needed)
+    if max(placed) > fitted.cores_available:
+        return Verdict(status="no", text=f"A program alone needs more than the {of}: {each}.")
+    if cores > fitted.cores_available:
+        return Verdict(
+            status="depends",
+            text=f"Each program fits, but a generated image needs {cores:,} of {of} ({each}): load them in turn, or use more chips.",
+        )
+    return Verdict(
+        status="yes",
+        text=f"A generated image needs {cores:,} of {of} ({each}), most bound by {fitted.binding}.",
+    )
+
+
+def _cost(energy: Mapping[str, EnergyRow], subject: str = "") -> Verdict:
+    if not energy:
+        return Verdict(status="unknown", text="No energy model was applied.")
     rows = [f"{row.ratio:.2f} times the ANN by {row.title}" for row in energy.values()]
     cheaper = all(row.ratio < 1 for row in energy.values())
     dearer = all(row.ratio >= 1 for row in energy.values())
     status: Literal["yes", "no", "depends"] = "yes" if cheaper else "no" if dearer else "depends"
     said = {
-        "yes": "Less than the ANN by every model",
-        "no": "More than the ANN by every model",
-        "depends": "It depends on the model",
+        "yes": "less than the ANN by every model",
+        "no": "more than the ANN by every model",
+        "depends": "more or less than the ANN, depending on the model"
+        if subject
+        else "it depends on the model",
     }
-    return Verdict(status=status, text=f"{said[status]}: {'; '.join(rows)}.")
+    sentence = f"{subject}{said[status]}"
+    return Verdict(status=status, text=f"{sentence[0].upper()}{sentence[1:]}: {'; '.join(rows)}.")

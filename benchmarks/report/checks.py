@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .generation import SameImage
 from .schema import BackendCheck, FirstDifference, NorseCheck, Report
 from .units import count, plain, seconds
 
@@ -114,3 +115,21 @@ def _backend(check: BackendCheck, samples: int, name: str, compares: str) -> Che
         return Check(name, compares, "no verdict", "no verdict: it ran but none was recorded", facts)
     states = "and no state differs" if check.compared_states else "differs; states were not compared"
     return Check(name, compares, "equal", f"equal: no spike {states}", facts)
+
+
+def same_image(check: SameImage) -> Check:
+    """Put in words whether another backend generated the same images."""
+    name = {"lava": "Lava", "reference": "Reference"}.get(check.backend, check.backend)
+    compares = "generated images: emulator against the same draws elsewhere"
+    reason = check.reason.strip()
+    if check.equal is None and not check.neuron_steps:
+        return _not_run(name, compares, reason)
+    if check.equal is False or check.differing_spikes:
+        where = f": {reason}" if reason else ""
+        return Check(name, compares, "differs", f"differs in {count(check.differing_spikes)} spikes{where}")
+    if not check.neuron_steps or not check.images:
+        return Check(name, compares, "no verdict", "no verdict: it ran but compared nothing")
+    if check.equal is None:
+        return Check(name, compares, "no verdict", "no verdict: it ran but none was recorded")
+    plural = "" if check.images == 1 else "s"
+    return Check(name, compares, "equal", f"equal: the same image{plural}, spike for spike")

@@ -34,7 +34,7 @@ _MODEL, _FRAME = 1.0, 1.35  # inches
 _BAR = 0.25  # of the height of a model
 
 
-def energies(models: Mapping[str, EnergyRow]) -> Figure:
+def energies(models: Mapping[str, EnergyRow], sample: str = "sample") -> Figure:
     """Draw bars of each model's energies of a sample, on a logarithmic axis.
 
     The spiking network's bar changes colour at the chip's energy and ends at chip and host together.
@@ -43,7 +43,7 @@ def energies(models: Mapping[str, EnergyRow]) -> Figure:
         raise ValueError("there are no energies to draw")
     rows = list(models.values())
     figure = new_figure(WIDTH, _FRAME + _MODEL * len(rows), constrained=True)
-    set_title(figure, "Energy of a sample under each energy model (logarithmic axis)")
+    set_title(figure, f"Energy of a {sample} under each energy model (logarithmic axis)")
     axes = figure.subplots()
     low, high = _limits(rows)
     for index, row in enumerate(rows):

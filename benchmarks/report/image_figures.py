@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -33,14 +33,26 @@ def reconstructions(originals: Images, versions: Mapping[str, Images], weight_bi
     return _grid("Test images and their reconstructions", rows)
 
 
-def generated(versions: Mapping[str, Images], weight_bits: int = 8) -> Figure:
-    """Draw images that each version generated; float and chip share their latent spikes."""
+def generated(versions: Mapping[str, Images], weight_bits: int = 8, *, programs: bool = False) -> Figure:
+    """Draw images that each version generated.
+
+    Parameters
+    ----------
+    programs : bool
+        Whether tokens were drawn between programs: float and chip then share their random numbers and come first,
+        where they else share their latent spikes.
+    """
+    if programs:
+        title = "Generated images (float and chip drew with the same random numbers)"
+        return _grid(title, _rows(versions, weight_bits, ("float", "int8", "ann")))
     title = "Generated images (float and chip from the same latent spikes)"
     return _grid(title, _rows(versions, weight_bits))
 
 
-def _rows(versions: Mapping[str, Images], weight_bits: int) -> list[tuple[str, Images]]:
-    return [(version_name(key, weight_bits), versions[key]) for key in VERSIONS if key in versions]
+def _rows(
+    versions: Mapping[str, Images], weight_bits: int, order: Iterable[str] = tuple(VERSIONS)
+) -> list[tuple[str, Images]]:
+    return [(version_name(key, weight_bits), versions[key]) for key in order if key in versions]
 
 
 def _grid(title: str, rows: list[tuple[str, Images]]) -> Figure:

@@ -23,21 +23,22 @@ from .figure_style import (
 )
 from .names import shorten
 from .schema import Layer, LayerAgreement
+from .tables import layer_name
 from .units import share, short
 
 _ROW, _FRAME = 0.27, 1.0  # inches
 
 
-def layer_activity(layers: Sequence[Layer]) -> Figure:
+def layer_activity(layers: Sequence[Layer], sample: str = "sample") -> Figure:
     """Draw spikes and synaptic operations of each layer as two aligned panels of bars."""
     if not layers:
         raise ValueError("there are no layers to draw")
     figure = new_figure(WIDTH, _FRAME + _ROW * len(layers), constrained=True)
-    set_title(figure, "Spikes and synaptic operations of each layer, mean of a sample")
+    set_title(figure, f"Spikes and synaptic operations of each layer, mean of a {sample}")
     left, right = figure.subplots(1, 2, sharey=True)
     _bars(left, "Spikes emitted", [layer.spikes for layer in layers], CHIP)
     _bars(right, "Synaptic operations into the layer", [layer.sops for layer in layers], CHIP)
-    _name_rows(left, [layer.name for layer in layers])
+    _name_rows(left, [layer_name(layer) for layer in layers])
     right.tick_params(left=False, labelleft=False)
     return figure
 

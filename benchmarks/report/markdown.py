@@ -6,13 +6,14 @@ import html
 import re
 from collections.abc import Collection, Iterable
 
+from . import generation_tables as views
 from . import tables
 from .checks import checks
-from .figures import CAPTIONS
+from .figures import CAPTIONS, captions
 from .names import printable
 from .schema import EnergyRow, Report, Verdict
 from .tables import Table
-from .terms import QUESTIONS, TERMS
+from .terms import QUESTIONS, terms_of
 from .units import count, joule, plain, rate
 
 PICTURE_FOLDER = "pictures"
@@ -27,23 +28,24 @@ def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS))
     pictures : collection of str
         Names of the pictures in the folder ``pictures`` beside the file; others are not linked.
     """
+    drawn = ("reconstructions", "generated", "rasters")
+    if report.generation is not None:
+        drawn = ("reconstructions", "rasters")
+    sample = tables.sample_name(report)
     sections = [
         _head(report),
+        _generation(report, pictures),
         _quality(report),
-        _section("Pictures", *_pictures(report, pictures, "reconstructions", "generated", "rasters")),
+        _section("Pictures", *_pictures(report, pictures, *drawn)),
         _equivalence(report, pictures),
-        _section(
-            "Layers",
-            tables.counted_note(report),
-            _table(tables.layers(report)),
-            _terms("layers"),
-            *_pictures(report, pictures, "layers"),
-        ),
+        _layers(report, pictures),
         _scales(report),
-        _section("Totals next to the ANN", _table(tables.totals(report)), _terms("totals"), _nodes(report)),
+        _section(
+            "Totals next to the ANN", _table(tables.totals(report)), _terms(report, "totals"), _nodes(report)
+        ),
         _energy(report, pictures),
         _fit(report),
-        _section("Timing", _table(tables.timing(report.timing))),
+        _section("Timing", _table(tables.timing(report.timing, sample))),
         _section("Files", _pairs(("Role", "File"), report.files.items())),
         _section("Recipe", _pairs(("Setting", "Value"), tables.recipe(report.recipe))),
     ]
@@ -73,6 +75,51 @@ def _answers(report: Report) -> str:
     return "\n".join([_row(("Question", "Answer", "Figures")), _row(["---"] * 3), *rows])
 
 
+def _generation(report: Report, pictures: Collection[str]) -> str:
+    generation = report.generation
+    if generation is None:
+        return ""
+    quality, published = generation.tokens, generation.published
+    note = escape(views.tokens_note(report, quality))
+    return _section(
+        "Generation",
+        *_pictures(report, pictures, "generated"),
+        escape(views.opening(generation)),
+        _table(views.samples(report, generation)),
+        "### Tokens",
+        _table(views.tokens(report, quality)),
+        f"**Note: {note}**" if views.exceeds_limit(quality) else note,
+        escape(views.codebook_note(quality)),
+        "### The same images on other backends",
+        _table(views.same_images(generation)) if generation.same_images else views.NOT_REPEATED,
+        "### Programs",
+        _table(views.programs(generation)) if generation.programs else "No program was recorded.",
+        "### Exchange",
+        _table(views.exchange(generation.exchange)),
+        escape(views.host_note(generation)),
+        "### From image to image",
+        _table(views.per_image(report, generation)),
+        "### Published figures",
+        _table(views.published(report, published)) if published else views.NOT_PUBLISHED,
+        views.PUBLISHED_NOTE if published else "",
+        _terms(report, "generation"),
+    )
+
+
+def _layers(report: Report, pictures: Collection[str]) -> str:
+    blocks = []
+    for group in tables.layer_groups(report):
+        blocks += [f"### {escape(group.title)}", escape(group.note)] if group.title else []
+        blocks.append(_table(group.table))
+    return _section(
+        "Layers",
+        tables.counted_note(report),
+        *blocks,
+        _terms(report, "layers"),
+        *_pictures(report, pictures, "layers"),
+    )
+
+
 def _quality(report: Report) -> str:
     note = escape(tables.quality_note(report))
     trace = report.quality.fad_trace
@@ -86,7 +133,7 @@ def _quality(report: Report) -> str:
         + escape(report.dataset_note),
         escape(tables.fidelity_note(report.fidelity)),
         real,
-        _terms("quality"),
+        _terms(report, "quality"),
     )
 
 
@@ -104,16 +151,15 @@ def _equivalence(report: Report, pictures: Collection[str]) -> str:
         f"Integer program against float, first layer below 99 % agreement: {escape(first or 'none')}.",
         _table(tables.agreement(report)) if rows else "Agreement was not measured.",
         *_pictures(report, pictures, "agreement"),
-        _terms("equivalence"),
+        _terms(report, "equivalence"),
     )
 
 
 def _scales(report: Report) -> str:
-    blocks = [_terms("scales")]
-    for layer in report.layers:
-        blocks.append(
-            f"**{escape(layer.name)}**: {tables.layer_summary(layer)}. {tables.layer_extras(layer)}"
-        )
+    blocks = [_terms(report, "scales")]
+    for layer, sample in tables.counted_layers(report):
+        name, extras = escape(tables.layer_name(layer)), tables.layer_extras(layer, sample)
+        blocks.append(f"**{name}**: {tables.layer_summary(layer)}. {extras}")
         if layer.scales:
             blocks.append(_table(tables.scales(layer.scales)))
     return _section("Scale chains", *blocks)
@@ -129,10 +175,10 @@ def _energy(report: Report, pictures: Collection[str]) -> str:
         return _section("Energy", "No energy model was applied.")
     return _section(
         "Energy",
-        "Estimates for one sample from counted operations; nothing here was measured with a meter. "
+        f"Estimates for one {tables.sample_name(report)} from counted operations; nothing here was measured with a meter. "
         f"Mean spike rate in this run: {rate(tables.mean_rate(report.layers))}.",
         _table(tables.energy(report.energy)),
-        _terms("energy"),
+        _terms(report, "energy"),
         *_pictures(report, pictures, "energy"),
         *(_model(row) for row in report.energy.values()),
     )
@@ -154,7 +200,9 @@ def _fit(report: Report) -> str:
         labels=5,
     )
     listed = _table(findings) if findings.rows else "The checks found nothing to report."
-    return _section("Fit", _table(tables.fit(report.fit)), _terms("fit"), listed)
+    return _section(
+        "Fit", _table(tables.fit(report.fit)), tables.fit_note(report), _terms(report, "fit"), listed
+    )
 
 
 def _section(title: str, *blocks: str) -> str:
@@ -177,14 +225,16 @@ def _pairs(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
     return _table(Table(head, listed, labels=2)) if listed else "None recorded."
 
 
-def _terms(section: str) -> str:
-    return "\n".join(f"- *{term}*: {meaning}" for term, meaning in TERMS[section])
+def _terms(report: Report, section: str) -> str:
+    terms = terms_of(report.generation is not None)
+    return "\n".join(f"- *{term}*: {meaning}" for term, meaning in terms[section])
 
 
 def _pictures(report: Report, pictures: Collection[str], *names: str) -> list[str]:
     note = f" {escape(report.dataset_note)}" if report.dataset_note else ""
+    said = captions(report)
     return [
-        f"![{CAPTIONS[name]}]({PICTURE_FOLDER}/{name}.png)\n\n{CAPTIONS[name]}{note}"
+        f"![{said[name]}]({PICTURE_FOLDER}/{name}.png)\n\n{said[name]}{note}"
         for name in names
         if name in pictures
     ]

@@ -6,14 +6,14 @@ import base64
 from collections.abc import Mapping
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from . import tables, units
+from . import generation_tables, tables, units
 from .checks import checks
 from .figures import Drawing
 from .names import printable
 from .schema import Report
-from .terms import QUESTIONS, TERMS
+from .terms import QUESTIONS, terms_of
 
 TEMPLATE = "page.html.j2"
 
@@ -28,17 +28,21 @@ def render_page(report: Report, drawings: Mapping[str, Drawing]) -> str:
     """
     # Everything is escaped by default; the template marks nothing as safe.
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(lambda name: files(__package__).joinpath(name).read_text("utf-8")),
     )
     environment.filters["base64"] = lambda png: base64.b64encode(png).decode("ascii")
     environment.filters["printable"] = printable
-    template = environment.from_string(files(__package__).joinpath(TEMPLATE).read_text("utf-8"))
-    return template.render(
+    return environment.get_template(TEMPLATE).render(
         report=report,
         drawings=drawings,
         answers=[(question, getattr(report.answers, key)) for key, question in QUESTIONS.items()],
         checks=checks(report),
-        terms=TERMS,
+        terms=terms_of(report.generation is not None),
         tables=tables,
+        generation_tables=generation_tables,
         units=units,
     )

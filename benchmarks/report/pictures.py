@@ -20,9 +20,10 @@ class Pictures:
         Test images (K, C, H, W) in [-1, 1].
     reconstructions, generated : dict of str to ndarray
         By version (``ann``, ``float``, ``int8``), same layout; generated float and int8 images share their
-        latent spikes.
+        latent spikes, or the random numbers that their tokens were drawn with.
     rasters : dict of str to ndarray of uint8
-        By population, in order of data flow: spikes (timesteps, neurons) of one sample on the chip.
+        By population, in order of data flow: spikes (timesteps, neurons) of one sample on the chip, or of one
+        run of each program.
     """
 
     originals: Images

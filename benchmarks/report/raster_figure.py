@@ -21,7 +21,7 @@ _CRISP_STEPS = 300  # beyond it a step is narrower than a pixel, and nearest sam
 _SPIKES = LinearSegmentedColormap.from_list("spikes", ["white", INK])
 
 
-def rasters(spikes: Mapping[str, NDArray[np.uint8]]) -> Figure:
+def rasters(spikes: Mapping[str, NDArray[np.uint8]], of: str = "one sample") -> Figure:
     """Draw one panel a population, in the mapping's order, left to right and down.
 
     Parameters
@@ -29,6 +29,8 @@ def rasters(spikes: Mapping[str, NDArray[np.uint8]]) -> Figure:
     spikes : mapping of str to ndarray
         Spikes (timesteps, neurons) by population. Of a population larger than a hundred neurons, an even
         selection is drawn; its mean rate is over all of them.
+    of : str
+        What they are spikes of.
     """
     if not spikes:
         raise ValueError("there are no rasters to draw")
@@ -36,7 +38,7 @@ def rasters(spikes: Mapping[str, NDArray[np.uint8]]) -> Figure:
     lines = -(-len(spikes) // columns)
     width = WIDTH if columns > 1 else 5.0
     figure = new_figure(width, _TITLE + lines * _PANEL_HEIGHT, constrained=True)
-    set_title(figure, "Spikes of one sample on the chip, in order of data flow")
+    set_title(figure, f"Spikes of {of} on the chip, in order of data flow")
     grid = figure.add_gridspec(lines, columns)
     for index, (name, raster) in enumerate(spikes.items()):
         axes = figure.add_subplot(grid[divmod(index, columns)])

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import units
-from .schema import Baseline, EnergyRow, Fidelity, Fit, Layer, Report, ScaleChain, Timing
+from .schema import Baseline, EnergyRow, Fidelity, Fit, Layer, Report, ScaleChain, Timing, Totals
 from .terms import VERSIONS
 from .units import MISSING, amount, count, joule, plain, rate
 
@@ -36,6 +36,28 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     labels: int = 1
     total: bool = False
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Layers of one program.
+
+    Attributes
+    ----------
+    title, note : str
+        The program and how often it runs; empty where a report has one program only.
+    table : Table
+        Its layers.
+    """
+
+    title: str
+    note: str
+    table: Table
+
+
+def sample_name(report: Report) -> str:
+    """What counts and energies are of."""
+    return "sample" if report.generation is None else "generated image"
 
 
 def quality(report: Report) -> Table:
@@ -95,8 +117,25 @@ def agreement(report: Report) -> Table:
     return Table(("Layer", "Agreement", "Rate, float", "Rate, chip"), rows)
 
 
-def layers(report: Report) -> Table:
-    """Size and activity of each layer, and their sums."""
+def layer_groups(report: Report) -> list[LayerGroup]:
+    """Size and activity of each layer, and their sums, program by program."""
+    if report.generation is None:
+        return [LayerGroup("", "", _layers(report.layers, report.totals))]
+    programs = {program.name: program for program in report.generation.programs}
+    groups = []
+    for listed in (report.layers, report.reconstruction_layers):
+        for name in dict.fromkeys(layer.program for layer in listed):
+            layers = [layer for layer in listed if layer.program == name]
+            if listed is report.reconstruction_layers:
+                note = "Counts of one reconstruction. No generated image needs these layers: totals and energy leave them out."
+            else:
+                steps = f" of {count(programs[name].timesteps)} time steps" if name in programs else ""
+                note = f"{amount(layers[0].runs)} runs a generated image{steps}; counts are of all of them."
+            groups.append(LayerGroup(name or "Other layers", note, _layers(layers, _sums(layers))))
+    return groups
+
+
+def _layers(layers: Sequence[Layer], sums: Totals | _Sums) -> Table:
     rows = [
         (
             layer.name,
@@ -108,26 +147,55 @@ def layers(report: Report) -> Table:
             rate(layer.rate),
             count(layer.start),
         )
-        for layer in report.layers
+        for layer in layers
     ]
-    sums = report.totals
-    mean = rate(mean_rate(report.layers)) if report.layers else DASH
+    mean = rate(mean_rate(layers)) if layers else DASH
     numbers = (count(sums.neurons), count(sums.synapses), amount(sums.spikes), amount(sums.sops), mean, DASH)
     rows.append(("All layers", DASH, *numbers))
     head = ("Layer", "Shape", "Neurons", "Synapses", "Spikes", "SOPs", "Rate", "Start step")
     return Table(head, rows, labels=2, total=True)
 
 
+class _Sums(NamedTuple):
+    neurons: int
+    synapses: int
+    spikes: float
+    sops: float
+
+
+def _sums(layers: Sequence[Layer]) -> _Sums:
+    neurons, synapses = sum(layer.neurons for layer in layers), sum(layer.synapses for layer in layers)
+    return _Sums(
+        neurons, synapses, sum(layer.spikes for layer in layers), sum(layer.sops for layer in layers)
+    )
+
+
+def layer_name(layer: Layer) -> str:
+    """Name of a layer among those of all programs."""
+    return layer.name if layer.program is None else f"{layer.program}: {layer.name}"
+
+
+def counted_layers(report: Report) -> list[tuple[Layer, str]]:
+    """Every layer, and what its counts are of."""
+    sample = sample_name(report)
+    counted = [(layer, sample) for layer in report.layers]
+    return counted + [(layer, "reconstruction") for layer in report.reconstruction_layers]
+
+
 def counted_note(report: Report) -> str:
     """What the counts are means of."""
     counted = count(report.samples.counted)
+    if report.generation is not None:
+        return (
+            f"Counts are means of a generated image over {counted} of them, inside the windows of its runs."
+        )
     return f"Counts are means of a sample over {counted} test images, inside the sample's window."
 
 
-def mean_rate(layers: list[Layer]) -> float:
-    """Mean spike rate over all neurons."""
-    neurons = sum(layer.neurons for layer in layers)
-    return sum(layer.rate * layer.neurons for layer in layers) / neurons if neurons else 0.0
+def mean_rate(layers: Sequence[Layer]) -> float:
+    """Mean spike rate over all neurons and the time steps in which they ran."""
+    updates = sum(layer.neuron_updates for layer in layers)
+    return sum(layer.rate * layer.neuron_updates for layer in layers) / updates if updates else 0.0
 
 
 def scales(chains: list[ScaleChain]) -> Table:
@@ -154,12 +222,12 @@ def layer_summary(layer: Layer) -> str:
     return f"{len(layer.scales)} constant{plural}, largest error {units.signed_percent(worst)}"
 
 
-def layer_extras(layer: Layer) -> str:
+def layer_extras(layer: Layer, sample: str = "sample") -> str:
     """Figures of a layer that the main table has no room for."""
     overhead = "not counted" if layer.overhead_spikes is None else count(layer.overhead_spikes)
     return (
         f"Stored weights: {count(layer.stored_weights)}; "
-        f"neuron updates a sample: {count(layer.neuron_updates)}; "
+        f"neuron updates a {sample}: {count(layer.neuron_updates)}; "
         f"spikes outside the sample windows, over the whole checked run: {overhead}."
     )
 
@@ -179,7 +247,7 @@ def totals(report: Report) -> Table:
         ("Spikes outside the sample windows, whole checked run", overhead, DASH),
         ("SOPs for each MAC of the ANN", units.significant(sums.sops_per_mac, ".3g"), DASH),
     ]
-    return Table(("A sample", "SNN", f"ANN: {ann.name}"), rows)
+    return Table((f"A {sample_name(report)}", "SNN", f"ANN: {ann.name}"), rows)
 
 
 def baseline_nodes(baseline: Baseline) -> Table:
@@ -245,12 +313,19 @@ def fit(fit: Fit) -> Table:
     return Table(("Quantity", "Value"), rows)
 
 
-def timing(timing: Timing) -> Table:
+def fit_note(report: Report) -> str:
+    """Whose needs are summed up; empty where there is one program."""
+    if report.generation is None:
+        return ""
+    return "Neurons, synapses and cores are those of all programs that a generated image needs, side by side on the chip."
+
+
+def timing(timing: Timing, sample: str = "sample") -> Table:
     """Wall time of each step of the run."""
     rows = [(name, units.seconds(value)) for name, value in timing.steps.items()]
-    rows.append(("Emulator, a sample", units.seconds(timing.emulator_seconds_per_sample)))
+    rows.append((f"Emulator, a {sample}", units.seconds(timing.emulator_seconds_per_sample)))
     lava = timing.lava_seconds_per_sample
-    rows.append(("Lava, a sample", MISSING if lava is None else units.seconds(lava)))
+    rows.append((f"Lava, a {sample}", MISSING if lava is None else units.seconds(lava)))
     return Table(("Step", "Wall time"), rows)
 
 
@@ -277,10 +352,28 @@ def facts(report: Report) -> list[tuple[str, str]]:
         ("Data set", report.dataset),
         ("Chip", report.chip),
         ("Weights", f"{report.weight_bits} bits, {scales}"),
-        ("Time", f"{report.timesteps} steps a sample, one sample every {report.period} steps"),
-        ("Latency", f"{report.latency_steps} steps from first input to read-out"),
+        *_times(report),
         ("Seed", str(report.seed)),
         ("Written", f"{written(report.created)} by {report.tool}"),
+    ]
+
+
+def _times(report: Report) -> list[tuple[str, str]]:
+    generation = report.generation
+    if generation is None:
+        return [
+            ("Time", f"{report.timesteps} steps a sample, one sample every {report.period} steps"),
+            ("Latency", f"{report.latency_steps} steps from first input to read-out"),
+        ]
+    needed = [program for program in generation.programs if program.runs]
+    runs = [f"{amount(program.runs)} × {program.name}" for program in needed]
+    steps = [f"{program.name} {count(program.timesteps)} steps" for program in needed]
+    return [
+        (
+            "A generated image",
+            f"{' + '.join(runs) or DASH}, {amount(generation.exchange.chip_steps)} chip steps",
+        ),
+        ("Time", f"{', '.join(steps) or DASH} a run"),
     ]
 
 

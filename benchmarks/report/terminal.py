@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rich import box
@@ -9,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from . import generation_tables as views
 from . import tables
-from .checks import Outcome, checks
+from .checks import Outcome, checks, same_image
+from .generation import Generation
 from .names import printable
 from .schema import Report
 from .terms import QUESTIONS
@@ -24,11 +27,15 @@ _CHECK_STYLE: dict[Outcome, str] = {
 
 def print_summary(report: Report, path: Path, console: Console) -> None:
     """Print the answers, quality and energies, and the report's path; legible from 80 columns on."""
-    bits = f"{report.weight_bits}-bit weights, {report.timesteps} time steps"
+    bits = f"{report.weight_bits}-bit weights"
+    if report.generation is None:
+        bits += f", {report.timesteps} time steps"
     heading = printable(f"{report.model} on {report.chip}: {report.dataset}, {bits}")
     console.print(Text(heading, style="bold"))
     console.print(_answers(report))
     console.print(_checks(report))
+    if report.generation is not None:
+        _print_generation(report, report.generation, console)
     console.print(_quality(report))
     console.print(Text(tables.quality_note(report), style="bold red" if tables.exceeds_limit(report) else ""))
     if report.dataset_note:
@@ -50,9 +57,29 @@ def _answers(report: Report) -> Table:
 
 def _checks(report: Report) -> Table:
     grid = _grid("Checked against", "Result")
-    for check in checks(report):
-        grid.add_row(check.name, Text(printable(check.headline), style=_CHECK_STYLE[check.outcome]))
+    found = checks(report)
+    if report.generation is not None:
+        images = map(same_image, report.generation.same_images)
+        found += [replace(check, name=f"{check.name}, whole images") for check in images]
+    for check in found:
+        grid.add_row(
+            Text(printable(check.name)), Text(printable(check.headline), style=_CHECK_STYLE[check.outcome])
+        )
     return grid
+
+
+def _print_generation(report: Report, generation: Generation, console: Console) -> None:
+    programs = _grid("Program", numbers=("runs an image", "time steps", "neurons", "cores"))
+    for name, _, runs, steps, _, _, neurons, _, cores in views.programs(generation).rows:
+        programs.add_row(Text(printable(name)), runs, steps, neurons, cores)
+    console.print(programs)
+    tokens = views.tokens(report, generation.tokens)
+    grid = _grid("Generation", numbers=tokens.head[1:])
+    for row in tokens.rows:
+        grid.add_row(*row)
+    console.print(grid)
+    loud = views.exceeds_limit(generation.tokens)
+    console.print(Text(views.tokens_note(report, generation.tokens), style="bold red" if loud else ""))
 
 
 def _quality(report: Report) -> Table:
@@ -66,7 +93,10 @@ def _quality(report: Report) -> Table:
 
 
 def _energy(report: Report) -> Table:
-    grid = _grid("Energy of a sample", numbers=("SNN", "host", "ANN fp32", "ANN int8", "break-even"))
+    grid = _grid(
+        f"Energy of a {tables.sample_name(report)}",
+        numbers=("SNN", "host", "ANN fp32", "ANN int8", "break-even"),
+    )
     for title, snn, host, fp32, int8, *_, even in tables.energy(report.energy).rows:
         grid.add_row(Text(printable(title)), snn, host, fp32, int8, even)
     return grid

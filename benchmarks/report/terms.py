@@ -52,3 +52,45 @@ TERMS: dict[str, list[tuple[str, str]]] = {
         ),
     ],
 }
+
+#: Terms of a report on images that several programs generate: where it says otherwise, and its own section's.
+GENERATION_TERMS: dict[str, list[tuple[str, str]]] = {
+    "generation": [
+        ("Token", "the number that stands for one small patch of an image; an image is a grid of them."),
+        (
+            "Codebook",
+            "the learned list that says what each token stands for; a code is an entry of it.",
+        ),
+        (
+            "Perplexity",
+            "how many codes are really in play: as hard to guess as that many codes that are all equally frequent.",
+        ),
+        (
+            "ELBO, bits a token",
+            "the most bits that storing a token of a test image would take with the denoiser as a guide; lower is better.",
+        ),
+        (
+            "Hidden position",
+            "a place of the grid whose token is not drawn yet; the denoiser says how likely each code is there.",
+        ),
+        (
+            "Evaluation",
+            "one run of the denoiser, after which the host draws some hidden tokens and keeps them for good.",
+        ),
+        ("Exchange", "what host and chip tell each other, over a link that is slow next to either."),
+        (
+            "Classifier distance",
+            "Fréchet distance in the features of a classifier that was trained on this data set; lower is better.",
+        ),
+        ("SSIM", "structural similarity of a reconstruction to its test image; 1 is equal."),
+    ],
+    "energy": [
+        ("SNN", "the spiking networks, chip and host together, for one generated image."),
+        *TERMS["energy"][1:],
+    ],
+}
+
+
+def terms_of(generation: bool) -> dict[str, list[tuple[str, str]]]:
+    """Terms by section, of a report with or without a generation."""
+    return {**TERMS, **GENERATION_TERMS} if generation else TERMS

@@ -117,3 +117,19 @@ def with_interval(value: float, half_width: float) -> str:
         return f"{significant(value)} ± {significant(half_width, '.2g')}"
     decimals = max(1 - math.floor(math.log10(half_width)), 0)
     return f"{value:.{decimals}f} ± {half_width:.{decimals}f}"
+
+
+def amount_interval(value: float, half_width: float) -> str:
+    """A mean count and the half width of its interval, under one prefix."""
+    return _prefixed_interval(value, half_width, _COUNT_PREFIXES)
+
+
+def joule_interval(value: float, half_width: float) -> str:
+    """A mean energy and the half width of its interval, under one prefix."""
+    return _prefixed_interval(value, half_width, _UNIT_PREFIXES, "J")
+
+
+def _prefixed_interval(value: float, half_width: float, prefixes: Mapping[int, str], unit: str = "") -> str:
+    _, prefix = engineering(value, prefixes)
+    scale = 10.0 ** next(exponent for exponent, name in prefixes.items() if name == prefix)
+    return f"{with_interval(value / scale, half_width / scale)} {prefix}{unit}".rstrip()

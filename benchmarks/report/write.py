@@ -17,7 +17,7 @@ from .figures import draw
 from .markdown import PICTURE_FOLDER, render_markdown
 from .page import render_page
 from .pictures import Pictures
-from .schema import FORMAT, VERSION, Report
+from .schema import FORMAT, GENERATION_FIELDS, VERSION, Report
 
 __all__ = ["ReportError", "read_report", "report_json", "write_report"]
 
@@ -69,13 +69,21 @@ def report_json(report: Report) -> str:
                 "correct what computed it"
             )
     try:
-        data = report.model_dump(mode="json", by_alias=True)
+        data = report.model_dump(mode="json", by_alias=True, exclude=_absent(report))
     except PydanticSerializationError as error:
         raise ReportError(
             f"{JSON_NAME}: cannot be encoded ({error}); use plain numbers, strings, lists and tables in "
             "`recipe` and `baseline.nodes`"
         ) from None
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _absent(report: Report) -> dict[str, Any]:
+    """Fields that a report without a generation does not have."""
+    if report.generation is not None:
+        return {}
+    layer = dict.fromkeys(GENERATION_FIELDS["Layer"], True)
+    return {"layers": {"__all__": layer}, **dict.fromkeys(GENERATION_FIELDS["Report"], True)}
 
 
 def read_report(path: Path) -> Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .generation_reports import IMAGE_NOT_RUN, PARTED, program, same_image, sample_quality
 from .reports import FIRST_DIFFERENCE, LAVA_NOT_RUN, NORSE_NOT_RUN, backend, energy_row, layer
 
 EVIL = "<script>alert('x')</script> [a](javascript:x) | `b` $c_d$"
@@ -37,5 +38,49 @@ EXTREMES: dict[str, dict[str, Any]] = {
         "fidelity": {"available": False, "reason": EVIL},
         "equivalence__first_layer_below_99_percent": EVIL,
         "timing__steps": {EVIL: 1.0},
+    },
+}
+NOT_MEASURED = sample_quality(None, None, None)
+GENERATION_EXTREMES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "nothing ran": {
+        "equivalence__lava": LAVA_NOT_RUN,
+        "equivalence__norse": NORSE_NOT_RUN,
+        "generation__same_images": [IMAGE_NOT_RUN],
+        "generation__published": None,
+        "generation__tokens__elbo_ann": None,
+        "generation__samples": {"float": NOT_MEASURED, "int8": NOT_MEASURED, "ann": NOT_MEASURED},
+        "generation__floors": {"fad": None, "classifier_frechet": None},
+        "generation__programs": [program("denoiser", "", 31.0, None)],
+        "fit__cores_placed": None,
+    },
+    "mismatch": {"generation__same_images": [PARTED, same_image("reference")]},
+    "nothing at all": {
+        "layers": [],
+        "reconstruction_layers": [],
+        "energy": {},
+        "generation__programs": [],
+        "generation__same_images": [],
+        "generation__samples": {},
+        "generation__published": [],
+        "generation__per_image__joule": {},
+    },
+    "huge": {
+        "generation__programs": [program("p" * 150, "x" * 300, 1e300, 10**30, neurons=10**400)],
+        "generation__same_images": [same_image("lava", neuron_steps=10**30, images=10**12, seconds=1e9)],
+        "generation__exchange__spikes_written": 1e300,
+        "generation__per_image__sops_mean": 1e300,
+        "generation__tokens__perplexity": 1e12,
+        "generation__evaluations": 1e9,
+    },
+    "hostile": {
+        "layers": [layer(EVIL, [2], 0.5, 0) | {"program": EVIL, "runs": 2.5}],
+        "reconstruction_layers": [layer(EVIL, [2], 0.5, 0)],
+        "generation__programs": [program(EVIL, EVIL, 2.5, 3)],
+        "generation__same_images": [same_image(EVIL, equal=False, reason=EVIL)],
+        "generation__host_share_note": EVIL,
+        "generation__samples": {EVIL: sample_quality(1.0, 2.0, 0.5)},
+        "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
+        "generation__per_image__joule": {EVIL: {"mean": 1.0, "ci95": 0.0}},
     },
 }

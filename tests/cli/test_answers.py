@@ -8,7 +8,14 @@ import pytest
 
 from spikewright.answers import answers
 from spikewright.benchmarks.report.schema import Answers
-from tests.benchmarks.reports import make_report
+from tests.benchmarks.generation_reports import (
+    IMAGE_NOT_RUN,
+    PARTED,
+    make_generation_report,
+    program,
+    same_image,
+)
+from tests.benchmarks.reports import LAVA_NOT_RUN, NORSE_NOT_RUN, backend, make_report
 
 
 def asked(**changes: Any) -> Answers:
@@ -42,3 +49,74 @@ def test_cost_follows_the_ratios() -> None:
         }
         found = answers(report.quality, report.equivalence, report.fit, energy, 8)
         assert found.cost.status == status
+
+
+def made(**changes: Any) -> Answers:
+    report = make_generation_report(**changes)
+    return answers(
+        report.quality, report.equivalence, report.fit, report.energy, report.weight_bits, report.generation
+    )
+
+
+def test_generated_images_are_the_same_on_every_count() -> None:
+    same = made().same
+    assert same.status == "yes"
+    for words in ("Lava on 2 images", "Reference on 1 images", "1.1424 bits a token", "0.42 %"):
+        assert words in same.text, words
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"generation__same_images": [PARTED]}, "no", "Lava differ in 17 spikes (first at denoiser.s3"),
+        ({"equivalence__lava": backend(equal=False, differing_spikes=3)}, "no", "Lava differ in 3 spikes"),
+        ({"generation__tokens__elbo_int8": 1.2}, "no", "+0.0583 where 0.02 is the limit"),
+        ({"generation__tokens__within_limit": False}, "no", "96.12 % of hidden positions"),
+        ({"quality__within_one_percent": False, "quality__gap_percent": 3.0}, "no", "more than 1 %"),
+        ({"generation__same_images": []}, "unknown", "none was generated a second time"),
+        ({"generation__same_images": [IMAGE_NOT_RUN]}, "unknown", "Lava did not run: lava-nc is not installed"),
+        (
+            {"generation__same_images": [IMAGE_NOT_RUN, same_image("reference")], "equivalence__lava": LAVA_NOT_RUN},
+            "unknown",
+            "Lava confirmed nothing",
+        ),
+        (
+            {"generation__same_images": [IMAGE_NOT_RUN, same_image("reference")]},
+            "yes",
+            "Not repeated as whole images: Lava did not run",
+        ),
+        ({"equivalence__norse": NORSE_NOT_RUN}, "unknown", "the norse check did not run"),
+    ],
+)  # fmt: skip
+def test_generated_images_never_say_more_than_the_checks(
+    changes: dict[str, Any], status: str, words: str
+) -> None:
+    same = made(**changes).same
+    assert (same.status, words in same.text) == (status, True), same.text
+
+
+@pytest.mark.parametrize(
+    ("cores", "status", "words"),
+    [
+        ((31, 12), "yes", "43 of 128 cores of Loihi 2 (denoiser 31, decoder 12)"),
+        ((100, 40), "depends", "140 of 128 cores"),
+        ((300, 40), "no", "alone needs more"),
+        ((31, None), "yes", "need 43 of 128 cores"),
+    ],
+)
+def test_programs_have_to_fit_together(cores: tuple[int, int | None], status: str, words: str) -> None:
+    denoiser, decoder = cores
+    programs = [
+        program("encoder", "", 0.0, 500),
+        program("denoiser", "", 31.2, denoiser),
+        program("decoder", "", 1.0, decoder),
+    ]
+    fits = made(generation__programs=programs).fits
+    assert (fits.status, words in fits.text) == (status, True), fits.text
+
+
+def test_cost_is_of_a_generated_image() -> None:
+    cost = made().cost
+    assert cost.status == "depends"
+    assert cost.text.startswith("A generated image costs more or less than the ANN, depending on the model: ")
+    assert made(energy={}).cost.status == "unknown"

@@ -1,0 +1,143 @@
+"""What a report says of images that several programs make together, the host drawing tokens between their runs.
+
+A generated image is what the counts speak of: all runs of all programs that it takes. Means over images are floats.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .part import Amount, Count, Part
+
+
+class Program(Part):
+    """One program on the chip: what it is for, and how often an image needs it."""
+
+    name: str
+    purpose: str = Field(description="What goes in and what comes out, in a few words.")
+    runs: Amount = Field(description="Runs of it a generated image; 0 where it serves reconstructions only.")
+    timesteps: Count = Field(description="Time steps of a run.")
+    period: Count = Field(description="Steps from one run's begin to the next one's.")
+    latency_steps: Count = Field(description="Steps from the first input of a run to its read-out.")
+    neurons: Count
+    synapses: Count
+    cores_placed: Count | None = Field(description="Cores that a placement takes; None where not placed.")
+
+
+class TokenQuality(Part):
+    """How well tokens are chosen and predicted, over the test images."""
+
+    codes: Count = Field(description="Entries of the codebook.")
+    used_codes: Count = Field(description="Entries that the float encoder uses on the test images.")
+    perplexity: Amount = Field(description="How many equally frequent codes would be as hard to guess.")
+    unigram_bits: Amount = Field(description="Entropy of the codes' own frequencies, bits a token.")
+    elbo_float: Amount = Field(description="Exact bound, bits a token; the float denoiser.")
+    elbo_int8: Amount = Field(description="The same of the integer program, whatever its bit width.")
+    elbo_ann: Amount | None = Field(description="The same of the ANN twin, on the tokens of its own encoder.")
+    elbo_limit: Amount = Field(
+        default=0.02, description="Bits a token by which the integer program's bound may exceed float's."
+    )
+    within_limit: bool
+    masked_accuracy_float: Amount = Field(
+        description="Share of hidden positions where the largest logit is the right token."
+    )
+    masked_accuracy_int8: Amount
+    token_agreement: Amount = Field(
+        description="Share of hidden positions where the largest logit of integers and floats is the same token."
+    )
+    encoder_token_agreement: Amount = Field(
+        description="Share of positions where the integer encoder chooses the float encoder's code."
+    )
+
+
+class SampleQuality(Part):
+    """Quality of one version's generated images, and of its reconstructions as SSIM."""
+
+    fad: float | None = Field(description="Frechet autoencoder distance, generated images to test images.")
+    classifier_frechet: float | None = Field(
+        description="Frechet distance in the features of a classifier, generated images to test images."
+    )
+    ssim_reconstruction: float | None = Field(
+        description="Structural similarity of reconstructions to test images, mean over images; 1 is equal."
+    )
+    ssim_reconstruction_ci95: Amount | None = Field(
+        description="Half width of the 95 % interval over images."
+    )
+
+
+class SampleFloors(Part):
+    """What as many real training images as were generated would score."""
+
+    fad: float | None
+    classifier_frechet: float | None
+
+
+class SameImage(Part):
+    """The same images generated again by another backend: every spike, logit, token and pixel held against."""
+
+    backend: str = Field(description="Against what the emulator was held: ``lava`` or ``reference``.")
+    images: Count
+    evaluations: Count = Field(description="Runs of the denoiser, over all images.")
+    chip_steps: Count
+    equal: bool | None = Field(description="None when it did not run: not run is not passed.")
+    reason: str = Field(
+        description="Why it did not run, or where the two first part; empty when they are equal."
+    )
+    neuron_steps: Count
+    differing_spikes: Count
+    seconds: Amount
+
+
+class Exchange(Part):
+    """What crosses the border between host and chip for a generated image."""
+
+    spikes_written: Amount
+    bias_words_written: Amount
+    spikes_read: Amount
+    state_words_read: Amount = Field(description="Membranes of read-outs that the host fetches.")
+    chip_steps: Amount = Field(description="With steps in which the chip only waits for its next period.")
+
+
+class PublishedFigure(Part):
+    """What the system's authors report for a data set."""
+
+    dataset: str
+    fid: Amount
+    note: str = Field(description="What must be said with the figure; often how it was computed.")
+
+
+class JouleMean(Part):
+    """One energy model's joules of a generated image, over images."""
+
+    mean: Amount
+    ci95: Amount = Field(description="Half width of the 95 % interval over images.")
+
+
+class PerImage(Part):
+    """How much generated images differ in what they cost."""
+
+    spikes_mean: Amount
+    spikes_ci95: Amount = Field(description="Half width of the 95 % interval over images.")
+    sops_mean: Amount
+    sops_ci95: Amount
+    joule: dict[str, JouleMean] = Field(description="By energy model, as in ``energy``.")
+
+
+class Generation(Part):
+    """Images from nothing: the denoiser runs until every token is drawn, the decoder turns them into an image."""
+
+    programs: list[Program] = Field(description="In order of data flow.")
+    temperature: Amount = Field(description="Divides the logits before a token is drawn.")
+    seed: int
+    positions: Count = Field(description="Tokens of an image.")
+    evaluations: Amount = Field(description="Runs of the denoiser a generated image, mean over images.")
+    expected_evaluations: Amount = Field(description="Their expectation.")
+    tokens: TokenQuality
+    samples: dict[str, SampleQuality] = Field(description="By version: ann, float, int8.")
+    floors: SampleFloors
+    same_images: list[SameImage]
+    exchange: Exchange
+    host_macs: Count = Field(description="Multiply-accumulates that the host computes for a generated image.")
+    host_share_note: str = Field(description="What the host computes and what is left out; may be empty.")
+    published: list[PublishedFigure] | None = Field(description="None where nothing was published.")
+    per_image: PerImage
