@@ -123,7 +123,8 @@ def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) 
             status="unknown", text=f"The {gap}; {bound}; the norse check did not run ({e.norse.reason})."
         )
     agreed = " and ".join(
-        f"{check.name} on {row.images:,} images ({row.neuron_steps:,} neuron steps)" for check, row in equal
+        f"{check.name} on {row.images:,} image{'' if row.images == 1 else 's'} ({row.neuron_steps:,} neuron steps)"
+        for check, row in equal
     )
     besides = f" Not repeated as whole images: {missing}." if missing else ""
     return Verdict(status="yes", text=f"The emulator agrees with {agreed}; {bound}; the {gap}.{besides}")

@@ -35,18 +35,19 @@ def samples(report: Report, generation: Generation) -> Table:
         rows.append((name, plain(row.fad), plain(row.classifier_frechet), ssim))
     floors = generation.floors
     rows.append(("Floor: real training images", plain(floors.fad), plain(floors.classifier_frechet), DASH))
-    return Table(("Version", "FAD samples", "Classifier distance samples", "SSIM reconstructions"), rows)
+    return Table(("Version", "FAD", "Classifier distance", "SSIM reconstructions"), rows)
 
 
 def tokens(report: Report, quality: TokenQuality) -> Table:
     """How well each version predicts tokens, and how alike float and chip choose them."""
     head = ("Tokens", *(version_name(key, report.weight_bits) for key in ORDER))
-    bits = (units.significant(quality.elbo_float), units.significant(quality.elbo_int8))
+    bounds = (quality.elbo_float, quality.elbo_int8, quality.elbo_ann)
+    bits = [plain(value) if value is None else f"{value:.4f}" for value in bounds]  # as fine as their gap
     accuracies = (share(quality.masked_accuracy_float), share(quality.masked_accuracy_int8))
     rows = [
-        ("ELBO, bits a token", *bits, plain(quality.elbo_ann)),
-        ("Hidden positions, likeliest code is right", *accuracies, DASH),
-        ("Hidden positions, likeliest code as in float", DASH, share(quality.token_agreement), DASH),
+        ("ELBO, bits a token", *bits),
+        ("Hidden positions guessed right", *accuracies, DASH),
+        ("Hidden positions guessed like float", DASH, share(quality.token_agreement), DASH),
         ("Encoder chooses float's token", DASH, share(quality.encoder_token_agreement), DASH),
     ]
     return Table(head, rows)
@@ -57,8 +58,8 @@ def codebook_note(quality: TokenQuality) -> str:
     return (
         f"{count(quality.used_codes)} of {count(quality.codes)} codes are used, perplexity "
         f"{units.significant(quality.perplexity)}; guessing by frequency alone takes "
-        f"{units.significant(quality.unigram_bits)} bits a token. Neighbouring codes look alike, so the encoder is judged by "
-        "its reconstructions, not by its tokens."
+        f"{units.significant(quality.unigram_bits)} bits a token. Several codes may stand for much the same patch, so "
+        "the encoder is judged by its reconstructions, not by its tokens."
     )
 
 

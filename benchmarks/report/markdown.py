@@ -28,9 +28,8 @@ def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS))
     pictures : collection of str
         Names of the pictures in the folder ``pictures`` beside the file; others are not linked.
     """
-    drawn = ("reconstructions", "generated", "rasters")
-    if report.generation is not None:
-        drawn = ("reconstructions", "rasters")
+    alone = report.generation is None  # else the generated images stand in their own section
+    drawn = ("reconstructions", "generated", "rasters") if alone else ("reconstructions", "rasters")
     sample = tables.sample_name(report)
     sections = [
         _head(report),

@@ -129,8 +129,9 @@ def layer_groups(report: Report) -> list[LayerGroup]:
             if listed is report.reconstruction_layers:
                 note = "Counts of one reconstruction. No generated image needs these layers: totals and energy leave them out."
             else:
-                steps = f" of {count(programs[name].timesteps)} time steps" if name in programs else ""
-                note = f"{amount(layers[0].runs)} runs a generated image{steps}; counts are of all of them."
+                times = "once" if layers[0].runs == 1 else f"{amount(layers[0].runs)} times"
+                steps = f", {count(programs[name].timesteps)} time steps each" if name in programs else ""
+                note = f"Runs {times} a generated image{steps}; counts are of all its runs."
             groups.append(LayerGroup(name or "Other layers", note, _layers(layers, _sums(layers))))
     return groups
 

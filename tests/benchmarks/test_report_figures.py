@@ -17,6 +17,7 @@ from spikewright.benchmarks.report import figures
 from spikewright.benchmarks.report.pictures import Images, Pictures
 from spikewright.benchmarks.report.schema import EnergyRow, Layer, LayerAgreement
 
+from .generation_reports import generation_pictures, make_generation_report
 from .reports import blob_images, energy_row, layer, make_pictures, make_report
 
 LONG = "encoder.stage_number_three.residual.second_convolution.$population_with_a_name$_beyond_reason"
@@ -60,6 +61,16 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "one silent layer": lambda: figures.layer_activity(layers(0.0, name=LONG)),
     "huge layers": lambda: figures.layer_activity(layers(1e308, 1.0, 0.0)),
     "forty layers": lambda: figures.layer_activity(layers(*range(40), name=LONG)),
+    "images of several programs": lambda: figures.generated(generation_pictures().generated, programs=True),
+    "layers of several programs": lambda: figures.layer_activity(
+        make_generation_report().layers, "generated image"
+    ),
+    "rasters of several programs": lambda: figures.rasters(
+        generation_pictures().rasters, "one run of each program"
+    ),
+    "energy of a generated image": lambda: figures.energies(
+        make_generation_report().energy, "generated image"
+    ),
     "agreement": lambda: figures.layer_agreement(make_report().equivalence.quantisation),
     "one agreement": lambda: figures.layer_agreement(agreement_rows(1.0, name=LONG)),
     "poor agreement": lambda: figures.layer_agreement(agreement_rows(0.0, 0.42, 0.99999)),
