@@ -8,11 +8,14 @@ from typing import TypeAlias
 
 from .errors import QualityError
 from .frechet import distances_between, features_of
-from .image_size import TOLERANCE, to_size
+from .image_size import loses_content, to_size
 from .quality import Features, Images, mean_and_interval, reconstruction_error
 from .similarity import structural_similarity
 
 Interval: TypeAlias = tuple[float, float]  # mean, and half the width of its 95 % interval
+#: Share of a model's images that may lose content at their border: networks trained on wider canvases smear a little
+#: beyond what they were shown.
+MOST_CUT = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +56,8 @@ class Row:
         Frechet distance of its samples to the test images, by feature space.
     mse, ssim : tuple of float or None
         Mean over the reconstructions and half the width of its 95 % interval; None without reconstructions.
+    cut : float
+        Share of its samples that lost content when their border was cut to the common size.
     """
 
     model: str
@@ -61,6 +66,7 @@ class Row:
     mse: Interval | None
     ssim: Interval | None
     extra: Mapping[str, float]
+    cut: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def compare(
     unseen: Images,
     feature_spaces: Mapping[str, Features],
     count: int,
-    tolerance: float = TOLERANCE,
+    most_cut: float = MOST_CUT,
 ) -> Comparison:
     """Judge the first ``count`` samples of every model, and as many reconstructions of each as every one has.
 
@@ -122,8 +128,8 @@ def compare(
         Training images, same layout, for the floor.
     feature_spaces : mapping of str to callable
         By name: features of images of that size.
-    tolerance : float
-        How bright a border may be that is cut off, see :func:`to_size`.
+    most_cut : float
+        Share of a model's images that may lose content, see :func:`to_size`.
 
     Raises
     ------
@@ -147,13 +153,14 @@ def compare(
 
     rows = []
     for model in models:
-        samples = _sized(model, "samples", model.samples[:count], size, tolerance)
+        samples = _sized(model, "samples", model.samples[:count], size, most_cut)
         mse = ssim = None
         if model.reconstructions is not None:
-            made = _sized(model, "reconstructions", model.reconstructions[:reconstructed], size, tolerance)
+            made = _sized(model, "reconstructions", model.reconstructions[:reconstructed], size, most_cut)
             mse = mean_and_interval(reconstruction_error(made, real[:reconstructed]))
             ssim = mean_and_interval(structural_similarity(made, real[:reconstructed]))
-        rows.append(Row(model.model, model.version, distances(samples), mse, ssim, model.extra))
+        cut = float(loses_content(model.samples[:count], size).mean())
+        rows.append(Row(model.model, model.version, distances(samples), mse, ssim, model.extra, cut))
     return Comparison(tuple(rows), distances(unseen), count, reconstructed, len(real), size)
 
 
@@ -197,8 +204,8 @@ def _check_channels(model: Generated, real: Images) -> None:
             )
 
 
-def _sized(model: Generated, what: str, images: Images, size: tuple[int, int], tolerance: float) -> Images:
+def _sized(model: Generated, what: str, images: Images, size: tuple[int, int], most_cut: float) -> Images:
     try:
-        return to_size(images, size, tolerance)
+        return to_size(images, size, most_cut)
     except QualityError as error:
         raise QualityError(f"{model.label}, {what}: {error}") from None

@@ -17,7 +17,7 @@ from .quality import Images
 from .report.figures import DPI
 from .report.image_figures import MOST_IMAGES, grid
 from .report.terms import VERSIONS
-from .report.units import plain, signed_percent, significant, with_interval
+from .report.units import plain, share, signed_percent, significant, with_interval
 
 #: Headings of the further figures that a deployment may bring; others are called what they are called there.
 EXTRA = {"elbo_bits": "bits a token", "perplexity": "perplexity", "used_codes": "codes used"}
@@ -39,8 +39,6 @@ class Section:
         The model that the others are held against.
     originals : ndarray
         The first test images (K, C, H, W) in [-1, 1], for the pictures; their size is that of the comparison.
-    tolerance : float
-        How bright a border was allowed to be that was cut off.
     note : str
         What must be said of the data with every figure; empty when nothing must.
     """
@@ -51,7 +49,6 @@ class Section:
     models: Sequence[Generated]
     baseline: str
     originals: Images
-    tolerance: float = TOLERANCE
     note: str = ""
 
 
@@ -94,9 +91,7 @@ def draw(section: Section) -> dict[str, Figure]:
     size = section.comparison.size
 
     def row(model: Generated, images: Images) -> tuple[str, Images]:
-        return f"{model.model}, {_version(model.version)}", to_size(
-            images[:MOST_IMAGES], size, section.tolerance
-        )
+        return f"{model.model}, {_version(model.version)}", to_size(images[:MOST_IMAGES], size, most_cut=1)
 
     originals = ("test images", section.originals[:MOST_IMAGES])
     samples = [originals, *(row(m, m.samples) for m in section.models)]
@@ -155,9 +150,16 @@ def _counts(section: Section) -> str:
     made = f", the first {c.reconstructed:,} test images reconstructed by each" if c.reconstructed else ""
     return (
         f"{c.samples:,} samples of each model{made}, {c.real:,} test images; all compared at {c.size[0]} x {c.size[1]} "
-        f"pixels, where black borders (up to {significant(section.tolerance)} above black) were added or cut."
+        f"pixels, where black borders were added or cut off.{_cut(c)}"
         + (f" {section.note}." if section.note else "")
     )
+
+
+def _cut(comparison: Comparison) -> str:
+    cut = [f"{share(r.cut)} of {r.model}'s ({_version(r.version)})" for r in comparison.rows if r.cut]
+    if not cut:
+        return ""
+    return f" More than {significant(TOLERANCE)} above black was cut off at the border of some samples: {', '.join(cut)}."
 
 
 def _figures(comparison: Comparison) -> list[str]:

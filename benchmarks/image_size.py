@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import QualityError
 from .quality import Images
@@ -11,7 +12,7 @@ BLACK = -1.0
 TOLERANCE = 0.25  # an eighth of the range: what a network makes of black, dimmer than any stroke
 
 
-def to_size(images: Images, size: tuple[int, int], tolerance: float = TOLERANCE) -> Images:
+def to_size(images: Images, size: tuple[int, int], most_cut: float = 0.0) -> Images:
     """Put images in the middle of a black canvas, or cut their black border off.
 
     Of an odd margin the larger part is at the bottom or on the right, as in the preparation of data sets; padding and
@@ -23,18 +24,24 @@ def to_size(images: Images, size: tuple[int, int], tolerance: float = TOLERANCE)
         Images (N, C, H, W) in [-1, 1].
     size : tuple of int
         Height and width in pixels; one may grow and the other shrink.
-    tolerance : float
-        How much brighter than black a pixel may be that is cut off.
+    most_cut : float
+        Share of the images that may lose content: a pixel of more than ``TOLERANCE`` above black.
 
     Raises
     ------
     QualityError
-        Something brighter would be cut off, or a pixel there is no number.
+        More of them would.
     """
     top, rows = _span(images.shape[2], size[0])
     left, columns = _span(images.shape[3], size[1])
     kept = images[:, :, rows, columns]
-    _refuse_loss(images, rows, columns, size, tolerance)
+    lost = loses_content(images, size)
+    if lost.mean() > most_cut:
+        raise QualityError(
+            f"cutting images of {images.shape[2]} x {images.shape[3]} to {size[0]} x {size[1]} would lose content of "
+            f"{int(lost.sum())} of {len(images)} (pixels more than {TOLERANCE:g} above black); compare at the larger "
+            "size, or allow a larger share"
+        )
     if kept.shape[2:] == size:
         return kept
     canvas = np.full((*images.shape[:2], *size), BLACK, dtype=images.dtype)
@@ -50,18 +57,10 @@ def _span(have: int, want: int) -> tuple[int, slice]:
     return 0, slice(first, first + want)
 
 
-def _refuse_loss(
-    images: Images, rows: slice, columns: slice, size: tuple[int, int], tolerance: float
-) -> None:
+def loses_content(images: Images, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which images (N,) have something brighter than black, or a pixel that is no number, where they would be cut."""
     inside = np.zeros(images.shape[2:], dtype=bool)
-    inside[rows, columns] = True
-    border = images[:, :, ~inside]
-    lost = ~(border <= BLACK + tolerance)  # NaN is lost as well
-    if lost.any():
-        height, width = images.shape[2:]
-        count = int(lost.any(axis=(1, 2)).sum())
-        raise QualityError(
-            f"cutting images of {height} x {width} to {size[0]} x {size[1]} would lose content of {count} of "
-            f"{len(images)} (brightest pixel {border.max():.3g}, black is {BLACK:g} and up to {tolerance:g} above); "
-            "compare at the larger size, or allow more"
-        )
+    inside[_span(images.shape[2], size[0])[1], _span(images.shape[3], size[1])[1]] = True
+    dark = images[:, :, ~inside] <= BLACK + TOLERANCE  # NaN is not
+    lost: NDArray[np.bool_] = ~dark.all(axis=(1, 2))
+    return lost

@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from .benchmarks.generated_file import NAME, read_generated
-from .benchmarks.generative import Generated, compare
+from .benchmarks.generative import MOST_CUT, Generated, compare
 from .benchmarks.generative_page import Section, write_page
-from .benchmarks.image_size import TOLERANCE
 from .benchmarks.published_fid import load_published
 from .benchmarks.quality import Features, Images
 from .benchmarks.report.image_figures import MOST_IMAGES
@@ -72,7 +71,7 @@ def generated_of(workspace: Workspace) -> list[Generated]:
     ]
 
 
-def compare_builds(workspaces: Sequence[Workspace], count: int, tolerance: float = TOLERANCE) -> Section:
+def compare_builds(workspaces: Sequence[Workspace], count: int, most_cut: float = MOST_CUT) -> Section:
     """Compare builds of one data set.
 
     Raises
@@ -93,7 +92,7 @@ def compare_builds(workspaces: Sequence[Workspace], count: int, tolerance: float
             )
     models = [model for workspace in workspaces for model in generated_of(workspace)]
     real, unseen = judge.test_images, judge.train_images
-    comparison = compare(models, real, unseen, feature_spaces(judge), count, tolerance)
+    comparison = compare(models, real, unseen, feature_spaces(judge), count, most_cut)
     return Section(
         DATASETS[dataset].title,
         dataset,
@@ -101,7 +100,6 @@ def compare_builds(workspaces: Sequence[Workspace], count: int, tolerance: float
         models,
         TITLES[BASELINE],
         real[:MOST_IMAGES],
-        tolerance,
         judge.dataset_note,
     )
 
@@ -127,7 +125,10 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("builds", nargs="+", type=Path, metavar="BUILD", help="folders with generated.npz")
     parser.add_argument("--count", type=int, default=5000, help="samples of each version (default: 5000)")
     parser.add_argument(
-        "--tolerance", type=float, default=TOLERANCE, help="how bright a border may be that is cut off"
+        "--most-cut",
+        type=float,
+        default=MOST_CUT,
+        help="share of a model's images that may lose content where a border is cut off",
     )
     parser.add_argument("--out", type=Path, default=Path("docs/generative.md"))
     options = parser.parse_args(given)
@@ -138,14 +139,14 @@ def main(given: Sequence[str] | None = None) -> int:
         for folder in options.builds:
             workspace = Workspace.open(folder)
             by_dataset.setdefault(workspace.recipe.data.name, []).append(workspace)
-        sections = [compare_builds(group, options.count, options.tolerance) for group in by_dataset.values()]
+        sections = [compare_builds(group, options.count, options.most_cut) for group in by_dataset.values()]
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     builds = " ".join(str(folder) for folder in options.builds)
     command = f"python -m spikewright.comparing_models {builds} --count {options.count}"
-    if options.tolerance != TOLERANCE:
-        command += f" --tolerance {options.tolerance:g}"
+    if options.most_cut != MOST_CUT:
+        command += f" --most-cut {options.most_cut:g}"
     write_page(options.out, sections, command, load_published())
     print(options.out.read_text(encoding="utf-8"))
     return 0
