@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg, stats
+from scipy import stats
 
 Images: TypeAlias = NDArray[np.float32]
 Features: TypeAlias = Callable[[Images], NDArray[np.float64]]
@@ -45,9 +45,10 @@ def frechet_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     if min(len(a), len(b)) < 2:
         raise ValueError("a covariance needs at least two samples on each side")
     c1, c2 = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # tr (C1 C2)^(1/2) through the symmetric product, which stays real for rank-deficient covariances.
-    root = linalg.sqrtm(c1)
-    eigenvalues = np.linalg.eigvalsh(np.real(root) @ c2 @ np.real(root))
+    # tr (C1 C2)^(1/2) through symmetric roots, which stay real for rank-deficient covariances.
+    values, vectors = np.linalg.eigh(c1)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    eigenvalues = np.linalg.eigvalsh(root @ c2 @ root)
     cross = np.sqrt(np.clip(eigenvalues, 0, None)).sum()
     distance = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross
     return float(max(distance, 0.0))

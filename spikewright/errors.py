@@ -5,6 +5,7 @@ from __future__ import annotations
 from .benchmarks.ann import AnnError
 from .benchmarks.energy import EnergyError
 from .benchmarks.equivalence.traces import DiffError
+from .benchmarks.errors import QualityError
 from .benchmarks.report.errors import ReportError
 from .export.errors import ExportError
 from .hardware.chip import ChipError
@@ -25,5 +26,5 @@ class BuildError(Exception):
 #: Raised for bad input, with a message that names it and the remedy.
 USER_ERRORS: tuple[type[Exception], ...] = (
     AnnError, BuildError, CheckpointError, ChipError, DataError, DiffError, EnergyError, ExportError, FloatingPointError,
-    ProgramError, RecipeError, ReportError, SessionError,
+    ProgramError, QualityError, RecipeError, ReportError, SessionError,
 )  # fmt: skip

@@ -30,7 +30,7 @@ def reconstructions(originals: Images, versions: Mapping[str, Images], weight_bi
         By version: ``ann``, ``float``, ``int8``; one that is missing has no row.
     """
     rows = [("original", originals), *_rows(versions, weight_bits)]
-    return _grid("Test images and their reconstructions", rows)
+    return grid("Test images and their reconstructions", rows)
 
 
 def generated(versions: Mapping[str, Images], weight_bits: int = 8, *, programs: bool = False) -> Figure:
@@ -46,7 +46,7 @@ def generated(versions: Mapping[str, Images], weight_bits: int = 8, *, programs:
         title = "Generated images (float and chip drew with the same random numbers)"
         return _grid(title, _rows(versions, weight_bits, ("float", "int8", "ann")))
     title = "Generated images (float and chip from the same latent spikes)"
-    return _grid(title, _rows(versions, weight_bits))
+    return grid(title, _rows(versions, weight_bits))
 
 
 def _rows(
@@ -55,15 +55,18 @@ def _rows(
     return [(version_name(key, weight_bits), versions[key]) for key in order if key in versions]
 
 
-def _grid(title: str, rows: list[tuple[str, Images]]) -> Figure:
-    """Lay cells out by hand: automatic layouts leave ragged gaps between images."""
+def grid(title: str, rows: list[tuple[str, Images]], label_width: float = _LABEL) -> Figure:
+    """Draw rows of images (K, C, H, W), the first sixteen of each, with their labels on the left.
+
+    Cells are laid out by hand: automatic layouts leave ragged gaps between images.
+    """
     total = max((len(images) for _, images in rows), default=0)
     if not total:
         raise ValueError("there are no images to draw")
     columns = min(total, MOST_IMAGES)
     channels, height, width = next(images.shape[1:] for _, images in rows if len(images))
-    cell_w, cell_h = _cell_size(columns, height / width)
-    figure_w = max(_LABEL + columns * (cell_w + _GAP) + _MARGIN, _NARROWEST)
+    cell_w, cell_h = _cell_size(columns, height / width, label_width)
+    figure_w = max(label_width + columns * (cell_w + _GAP) + _MARGIN, _NARROWEST)
     figure_h = _TITLE + len(rows) * (cell_h + _GAP) + _MARGIN
     figure = new_figure(figure_w, figure_h, constrained=False)
     if total > columns:
@@ -74,10 +77,10 @@ def _grid(title: str, rows: list[tuple[str, Images]]) -> Figure:
     for row, (label, images) in enumerate(rows):
         bottom = figure_h - _TITLE - (row + 1) * cell_h - row * _GAP
         middle = (bottom + cell_h / 2) / figure_h
-        x = (_LABEL - 0.1) / figure_w
+        x = (label_width - 0.1) / figure_w
         figure.text(x, middle, label, fontsize=TEXT_SIZE, color=INK, ha="right", va="center")
         for column, image in enumerate(images[:columns]):
-            left = _LABEL + column * (cell_w + _GAP)
+            left = label_width + column * (cell_w + _GAP)
             box = (left / figure_w, bottom / figure_h, cell_w / figure_w, cell_h / figure_h)
             axes = figure.add_axes(box)
             axes.imshow(_pixels(image), interpolation="nearest", aspect="auto")
@@ -85,9 +88,9 @@ def _grid(title: str, rows: list[tuple[str, Images]]) -> Figure:
     return figure
 
 
-def _cell_size(columns: int, aspect: float) -> tuple[float, float]:
+def _cell_size(columns: int, aspect: float, label_width: float) -> tuple[float, float]:
     """Width and height of a cell in inches: fill the width, but never blow few images up."""
-    width = min((WIDTH - _LABEL - _MARGIN) / columns - _GAP, _LARGEST_CELL)
+    width = min((WIDTH - label_width - _MARGIN) / columns - _GAP, _LARGEST_CELL)
     if width * aspect > _LARGEST_CELL:
         width = _LARGEST_CELL / aspect
     return width, width * aspect
