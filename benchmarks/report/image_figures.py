@@ -44,7 +44,7 @@ def generated(versions: Mapping[str, Images], weight_bits: int = 8, *, programs:
     """
     if programs:
         title = "Generated images (float and chip drew with the same random numbers)"
-        return _grid(title, _rows(versions, weight_bits, ("float", "int8", "ann")))
+        return grid(title, _rows(versions, weight_bits, ("float", "int8", "ann")))
     title = "Generated images (float and chip from the same latent spikes)"
     return grid(title, _rows(versions, weight_bits))
 

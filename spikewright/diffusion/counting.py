@@ -46,18 +46,21 @@ def _with_active(
 
 
 def times(layers: list[LayerCount], runs: float) -> list[LayerCount]:
-    """What so many runs come to."""
-    return [
-        replace(
-            layer,
-            spikes=layer.spikes * runs,
-            sops=layer.sops * runs,
-            neuron_updates=round(layer.neuron_updates * runs),
-            active_updates=None if layer.active_updates is None else layer.active_updates * runs,
-            messages=layer.messages * runs,
+    """What so many runs come to, updates rounded to whole ones."""
+    found = []
+    for layer in layers:
+        updates, active = round(layer.neuron_updates * runs), layer.active_updates
+        found.append(
+            replace(
+                layer,
+                spikes=layer.spikes * runs,
+                sops=layer.sops * runs,
+                neuron_updates=updates,
+                active_updates=None if active is None else min(active * runs, updates),
+                messages=layer.messages * runs,
+            )
         )
-        for layer in layers
-    ]
+    return found
 
 
 def baseline_of(twins: Twins, evaluations: float) -> MacCount:

@@ -367,7 +367,7 @@ def _rasters(system: System, inputs: Mapping[str, NDArray[np.float32]]) -> dict[
     for name, part in system.parts.items():
         program = part.program
         ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes
-        found |= {p.name: ran[p.name][0] for p in program.populations if not p.readout}
+        found |= {f"{name}: {p.name}": ran[p.name][0] for p in program.populations if not p.readout}
     return found
 
 

@@ -196,7 +196,8 @@ def _agreement(part: Part, steps: Steps) -> list[LayerAgreement]:
     for finding in (*silent(program, counts, integers.counts), *findings(prove(program))):
         if finding.severity != "note":
             steps.note(f"{part.name}: {finding.severity}: {finding}")
-    return agreement(floats, program, integers)
+    found = agreement(floats, program, integers)
+    return [row.model_copy(update={"name": f"{part.name}: {row.name}"}) for row in found]
 
 
 def _lowering(part: Part) -> list[LoweringStep]:
