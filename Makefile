@@ -18,12 +18,12 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: MODEL=esvae DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
+	@echo "Variables: MODEL=esvae|spiking-diffusion DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
 	@echo "           BITS=2..8 STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
 
 export-loihi: $(VENV)/.runtime  ## The whole job: weights, NIR, int8, program, Lava check, energy report
@@ -34,6 +34,14 @@ train: $(VENV)/.runtime  ## Train a recipe's networks anew, into build/<model>-<
 
 verify: $(VENV)/.runtime  ## Repeat the checks of a build: norse, reference, Lava
 	@$(BIN)/spikewright verify $(BUILD)
+
+generate: $(VENV)/.runtime  ## 64 images of MODEL=spiking-diffusion, with the spikes and energy of each
+	@$(BIN)/spikewright generate --model spiking-diffusion --dataset $(DATASET) $(if $(SEED),--seed $(SEED))
+
+# Deploys both on the same data set and judges their images by the same features; minutes an image set on two cores.
+compare-models: $(VENV)/.runtime  ## ESVAE and Spiking-Diffusion beside each other on MNIST; writes docs/generative.md
+	@for model in esvae spiking-diffusion; do $(BIN)/spikewright deploy --model $$model --dataset mnist || exit 1; done
+	@$(BIN)/python -m spikewright.comparing_models build/esvae-mnist build/spiking-diffusion-mnist --count 5000
 
 report: $(VENV)/.runtime  ## Write the report of a build again
 	@$(BIN)/spikewright report $(BUILD)

@@ -19,6 +19,8 @@ from .quality import Images
 
 NAME = "generated.npz"
 VERSIONS = ("ann", "float", "int8")
+#: Reconstructions of a version that are worth their room.
+MOST_RECONSTRUCTIONS = 2000
 REMEDY = "run `spikewright deploy` again"
 _RECONSTRUCTED, _FIGURE = "reconstructed_", "figure_"
 _BEYOND = 1e-3  # what rounding may add to the range
@@ -52,7 +54,7 @@ class GeneratedFile:
 
 
 def write_generated(path: Path, content: GeneratedFile) -> None:
-    """Write the file whole or not at all.
+    """Write the file whole or not at all; of reconstructions, the first :data:`MOST_RECONSTRUCTIONS`.
 
     Raises
     ------
@@ -60,7 +62,10 @@ def write_generated(path: Path, content: GeneratedFile) -> None:
         What is to be written could not be read back.
     """
     arrays: dict[str, Any] = {**content.samples}
-    arrays |= {f"{_RECONSTRUCTED}{version}": made for version, made in content.reconstructions.items()}
+    arrays |= {
+        f"{_RECONSTRUCTED}{version}": made[:MOST_RECONSTRUCTIONS]
+        for version, made in content.reconstructions.items()
+    }
     for version, figures in content.figures.items():
         arrays |= {
             f"{_FIGURE}{version}_{name}": np.array(value, np.float64) for name, value in figures.items()
@@ -69,7 +74,7 @@ def write_generated(path: Path, content: GeneratedFile) -> None:
     _parse(path, arrays)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez_compressed(stream, **arrays)
 
 
 def read_generated(path: Path) -> GeneratedFile:

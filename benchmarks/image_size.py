@@ -62,5 +62,4 @@ def loses_content(images: Images, size: tuple[int, int]) -> NDArray[np.bool_]:
     inside = np.zeros(images.shape[2:], dtype=bool)
     inside[_span(images.shape[2], size[0])[1], _span(images.shape[3], size[1])[1]] = True
     dark = images[:, :, ~inside] <= BLACK + TOLERANCE  # NaN is not
-    lost: NDArray[np.bool_] = ~dark.all(axis=(1, 2))
-    return lost
+    return np.array([not part.all() for part in dark], bool)

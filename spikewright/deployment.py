@@ -9,6 +9,7 @@ from .answers import answers
 from .benchmarks.ann import count_macs, export_onnx
 from .benchmarks.counting import LayerCount
 from .benchmarks.fidelity import fidelity
+from .benchmarks.generated_file import NAME, GeneratedFile, write_generated
 from .benchmarks.report import schema as parts
 from .benchmarks.report.pictures import Pictures
 from .benchmarks.report.write import write_report
@@ -146,11 +147,14 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
                 "integer NIR": workspace.integer_nir.name,
                 "program": workspace.program.name,
                 "ANN baseline": workspace.onnx.name,
+                "images": NAME,
                 "checks": workspace.equivalence.name,
                 "recipe": "recipe.json",
             },
         )
         write_report(report, pictures, workspace.folder)
+        kept = GeneratedFile(generated, reconstructed, recipe.seed)
+        write_generated(workspace.folder / NAME, kept)
     return report
 
 

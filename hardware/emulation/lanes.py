@@ -29,7 +29,7 @@ _GATHER_BITS = np.uint64(
 _TOP = np.uint64(56)
 
 
-def _sums(vectors: int, collect: Callable[..., None]) -> Any:
+def _sums(vectors: int, collect: Callable[..., list[Any]]) -> Any:
     """An intrinsic that adds up rows of weights for one output pixel and stores the sum.
 
     Parameters

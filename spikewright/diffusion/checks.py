@@ -117,8 +117,8 @@ def same_images(
         pixels = False
         if not parted:  # both have the same tokens
             inputs, _ = host.encode(decoder.program, tokens.look_up(decoder.program, ours.samples.tokens))
-            pair = decoder.run(inputs, "decoder")
-            pixels = bool((pair[0] == pair[1]).all())
+            left, right = decoder.run(inputs, "decoder")
+            pixels = bool((left == right).all())
         first = denoiser.first or parted or decoder.first
         return SameImages(
             images=count,

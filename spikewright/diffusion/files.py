@@ -46,9 +46,8 @@ def write_files(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / ARRAYS) as temporary, open(temporary, "wb") as stream:
-        np.savez_compressed(
-            stream, **vars(made), **{f"joule_{name}": table for name, table in joules.items()}
-        )
+        arrays: dict[str, Any] = {**vars(made), **{f"joule_{name}": table for name, table in joules.items()}}
+        np.savez_compressed(stream, **arrays)
     text = io.StringIO()
     spiking = bool(joules)
     names = ["evaluations", *(["spikes", "sops"] if spiking else [])]

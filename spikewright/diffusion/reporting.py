@@ -54,7 +54,8 @@ Images = NDArray[np.float32]
 BOUND_LIMIT = 0.02
 HOST_NOTE = (
     "The host also draws the tokens: a softmax over the codes of each position that is revealed, once an image and position; "
-    "it multiplies nothing that is counted here."
+    "it multiplies nothing that is counted here. Chip steps are of images that are streamed back to back in batches; an image "
+    "by itself waits for each evaluation to pass through all layers."
 )
 
 
@@ -363,7 +364,7 @@ def _totals(system: System, sums: CountTotals, macs: int, baseline: MacCount) ->
 
 def _rasters(system: System, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.uint8]]:
     """Spikes of one run of each program."""
-    found = {}
+    found: dict[str, NDArray[np.uint8]] = {}
     for name, part in system.parts.items():
         program = part.program
         ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes

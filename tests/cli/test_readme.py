@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -29,8 +31,12 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 
 def test_every_command_it_names_exists() -> None:
-    from spikewright.cli import comparing, deploying, fitting, inspecting, simulating, surroundings, training  # noqa: F401
+    from spikewright import cli
     from spikewright.cli.main import app
+
+    for module in pkgutil.iter_modules(cli.__path__):
+        if module.name != "__main__":
+            importlib.import_module(f"spikewright.cli.{module.name}")
 
     known = {(command.name or command.callback.__name__) for command in app.registered_commands}
     named = set(re.findall(r"^spikewright ([\w-]+)", README.read_text(), re.MULTILINE))
