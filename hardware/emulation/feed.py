@@ -103,7 +103,8 @@ class Choice:
     rate : float
         Spikes an input and step that it met.
     seconds : dict of str to float
-        What each kernel is expected to take for a sample and step at that rate; empty where one was forced.
+        What each kernel is expected to take for a sample and step at that rate, with the neurons where it may hand its sums
+        on to them; empty where one was forced.
     measured : tuple of str
         Kernels that have run, so that this is no first guess.
     """
