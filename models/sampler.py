@@ -101,17 +101,17 @@ class Sampling:
         """All grids as they are."""
         return Samples(self._tokens.reshape(-1, *self.shape), self._evaluations)
 
-    def due(self) -> NDArray[np.int64]:
-        """Positions that the next evaluation reveals, by active grid."""
+    @property
+    def due(self) -> NDArray[np.bool_]:
+        """Positions (N, h, w) of the active grids whose logits the next draw needs; the others may be anything."""
         left = self._left[self.active]
-        return (left == left.max(1, keepdims=True)).sum(1)
+        return (left == left.max(1, keepdims=True)).reshape(-1, *self.shape)
 
     def reveal(self, logits: NDArray[np.floating | np.integer]) -> None:
         """Draw the tokens that are due from the logits (N, K, h, w) of the active grids."""
         values = np.asarray(logits, np.float64).reshape(len(self.active), self.codes, -1)
         self._evaluations[self.active] += 1
-        left = self._left[self.active]
-        row, position = np.nonzero(left == left.max(1, keepdims=True))
+        row, position = np.nonzero(self.due.reshape(len(self.active), -1))
         image = self.active[row]
         rows = values[row, :, position] / self.temperature
         self._tokens[image, position] = categorical(rows, self._chance[image, position])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...export.formats import Ints
 from ..program import Inputs, Population, Program
@@ -31,7 +32,7 @@ class _Evaluation:
     recording: Recording | None = None
     spikes_read: dict[str, int] = field(default_factory=dict)
     states_read: dict[str, int] = field(default_factory=dict)
-    readouts_read: set[str] = field(default_factory=set)
+    readouts_read: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -169,6 +170,7 @@ class Session:
         populations: Collection[str] | None = None,
         detail: Literal["counts", "spikes", "states"] = "counts",
         *,
+        only: Mapping[str, NDArray[np.bool_]] | None = None,
         probe: bool = False,
     ) -> Recording:
         """What populations did in the windows of the last evaluation, each in its own local time.
@@ -182,6 +184,8 @@ class Session:
             Some of those that the session records; all of them by default.
         detail : str
             ``counts`` and read-outs, also ``spikes``, or also ``states``.
+        only : mapping, optional
+            By read-out, which of its membranes are wanted, (samples, neurons); the others do not cross, and read as zero.
         probe : bool
             Look without counting it as exchange: for measurements that the application itself does not need.
         """
@@ -202,10 +206,29 @@ class Session:
             exchange = self.exchange
             if probe:  # counted where nobody looks
                 exchange = Exchange()
-                evaluation = replace(evaluation, spikes_read={}, states_read={}, readouts_read=set())
+                evaluation = replace(evaluation, spikes_read={}, states_read={}, readouts_read={})
             for name in wanted:
                 self._hand_over(evaluation, source, self._recorded[name], detail, out, exchange)
+                if name in out.readouts:
+                    chosen = self._chosen(name, out.readouts[name].shape, only or {})
+                    known = evaluation.readouts_read.setdefault(name, np.zeros_like(chosen))
+                    exchange.state_words_read += int((chosen & ~known).sum())
+                    known |= chosen
+                    out.readouts[name][~chosen] = 0
             return out
+
+    def _chosen(
+        self, name: str, shape: tuple[int, ...], only: Mapping[str, NDArray[np.bool_]]
+    ) -> NDArray[np.bool_]:
+        """Which membranes of a read-out are wanted."""
+        if name not in only:
+            return np.ones(shape, np.bool_)
+        chosen = np.asarray(only[name])
+        if chosen.shape != shape or chosen.dtype != np.bool_:
+            raise SessionError(
+                f"only {name!r}: {chosen.dtype} of shape {chosen.shape}; give bool of shape {shape}, one for each membrane"
+            )
+        return chosen
 
     def run(
         self,
@@ -319,9 +342,6 @@ class Session:
         evaluation.spikes_read[name] = total
         if p.readout and over:
             out.readouts[name] = source.readouts[name].copy()
-            if name not in evaluation.readouts_read:
-                evaluation.readouts_read.add(name)
-                exchange.state_words_read += out.readouts[name].size
         if detail in ("spikes", "states"):
             out.spikes[name] = raster.copy() if over else raster.astype(np.uint8)
         if detail == "states":

@@ -30,8 +30,11 @@ Images: TypeAlias = NDArray[np.float32]
 class Evaluator(Protocol):
     """Computes what the host asks for."""
 
-    def logits(self, grids: Grids) -> NDArray[np.float64]:
-        """Logits (N, K, h, w) of grids (N, h, w), the number of codes where hidden."""
+    def logits(self, grids: Grids, due: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Logits (N, K, h, w) of grids (N, h, w), the number of codes where hidden.
+
+        Where only the positions ``due`` (N, h, w) are asked for, the others may be zero.
+        """
         ...
 
     def images(self, grids: Grids) -> Images:
@@ -49,7 +52,7 @@ class FloatEvaluator:
     def __init__(self, system: System) -> None:
         self.system = system
 
-    def logits(self, grids: Grids) -> NDArray[np.float64]:
+    def logits(self, grids: Grids, due: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """As :class:`Evaluator`."""
         denoiser = self.system.denoiser
         program = denoiser.program
@@ -150,11 +153,15 @@ class ChipEvaluator:
         self.last: dict[str, NDArray[np.int64]] = {}
         self.clipped = 0
 
-    def logits(self, grids: Grids) -> NDArray[np.float64]:
-        """As :class:`Evaluator`."""
+    def logits(self, grids: Grids, due: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """As :class:`Evaluator`; membranes of other positions do not leave the chip."""
         program = self.system.denoiser.program
-        recording = self._run("denoiser", self.denoiser, tokens.one_hot(program, grids))
         last = program.populations[-1]
+        only = None
+        if due is not None:
+            wanted = np.broadcast_to(due[:, None], (len(due), *last.shape))
+            only = {last.name: wanted.reshape(len(due), -1)}
+        recording = self._run("denoiser", self.denoiser, tokens.one_hot(program, grids), only)
         summed = recording.readouts[last.name] / last.scale
         return summed.reshape(-1, *last.shape) / program.timesteps
 
@@ -172,10 +179,12 @@ class ChipEvaluator:
         finally:
             self.decoder.close()
 
-    def _run(self, part: str, session: Session, inputs: Inputs) -> Recording:
+    def _run(
+        self, part: str, session: Session, inputs: Inputs, only: dict[str, NDArray[np.bool_]] | None = None
+    ) -> Recording:
         session.write(inputs)
         session.step()
-        recording = session.read([session.program.populations[-1].name])
+        recording = session.read([session.program.populations[-1].name], only=only)
         probed = session.read(probe=True)
         self.last = self.tallies[part].add(inputs, probed)
         return recording

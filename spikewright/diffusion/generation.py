@@ -95,7 +95,7 @@ def generate(
 
     while len(sampling.active):
         active = sampling.active
-        logits = evaluator.logits(sampling.grids)
+        logits = evaluator.logits(sampling.grids, sampling.due)
         add(active, 0)
         sampling.reveal(logits)
         report(sampling.finished, count)

@@ -147,3 +147,18 @@ def test_an_unknown_backend_is_refused(system: System) -> None:
         BuildError, match="backend is 'loihi'; choose one of emulator, lava, reference, float"
     ):
         open_evaluator(system, "loihi")
+
+
+def test_only_logits_that_are_drawn_from_leave_the_chip(system: System) -> None:
+    evaluator = ChipEvaluator(system, "emulator")
+    try:
+        made = generate(system, evaluator, 4, seed=SEED)
+    finally:
+        evaluator.close()
+    positions = system.grid[0] * system.grid[1]
+    exchange = evaluator.denoiser.exchange
+    # Each position is drawn once, whatever the number of evaluations.
+    assert exchange.state_words_read == 4 * positions * system.codes
+    assert exchange.spikes_read == 0
+    steps = system.denoiser.program.timesteps
+    assert exchange.spikes_written == made.evaluations.sum() * positions * steps

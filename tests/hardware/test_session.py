@@ -381,3 +381,26 @@ def test_the_clock_waits_for_the_period_and_for_what_is_in_flight() -> None:
     assert isolated.idle(0) == 1
     assert isolated.idle(1 + 6) == 4
     assert isolated.idle(1 + 8) == 7
+
+
+def test_only_the_membranes_that_are_wanted_cross() -> None:
+    with open_session(PROGRAM, record=ALL) as session:
+        whole = session.run(draw_inputs(PROGRAM, np.random.default_rng(4), 3), ["out"]).readouts["out"]
+        crossed = session.exchange.state_words_read
+        session.step()  # the same registers once more
+        only = np.array([[True, False], [False, False], [True, True]])
+        some = session.read(["out"], only={"out": only})
+        assert (some.readouts["out"] == np.where(only, whole, 0)).all()
+        assert session.exchange.state_words_read == crossed + 3
+        # What crossed already does not cross again, and a probe crosses nothing.
+        session.read(["out"], only={"out": only[:, ::-1]})
+        assert session.exchange.state_words_read == crossed + 4
+        before = replace(session.exchange)
+        probed = session.read(probe=True)
+        assert (probed.readouts["out"] == whole).all()
+        assert replace(session.exchange, seconds=before.seconds) == before
+        session.read(["out"])
+        assert session.exchange.state_words_read == crossed + 6
+        for wrong in (only[:2], only.astype(int)):
+            with pytest.raises(SessionError, match=r"only 'out': .* give bool of shape \(3, 2\)"):
+                session.read(["out"], only={"out": wrong})
