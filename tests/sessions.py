@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from spikewright.hardware.program import Inputs, Program
+from spikewright.export.linear import Dense
+from spikewright.hardware.program import Inputs, Population, Program, SpikeSource, SynapseGroup
 from spikewright.hardware.recording import Recording
 from spikewright.hardware.session import Session
 
@@ -76,3 +77,47 @@ def assert_all_same(left: list[Any], right: list[Any], names: list[str]) -> None
     for ours, theirs in zip(left[:-1], right[:-1], strict=True):
         assert_same(ours, theirs, names)
     assert left[-1] == right[-1]
+
+
+ZERO = np.zeros(2, np.int64)
+
+
+def population(name: str, start: int, **given_: Any) -> Population:
+    fields: dict[str, Any] = {
+        "current_decay": 4095,
+        "membrane_decay": 1000,
+        "threshold": ZERO + 20,
+        "bias_mantissa": ZERO,
+        "bias_exponent": ZERO,
+        "scale": np.ones(2),
+    }
+    return Population(name=name, shape=(2,), start=start, **(fields | given_))
+
+
+def dense(size: int) -> Dense:
+    return Dense(np.array([[9, -3, 5][:size], [2, 7, -4][:size]], np.int8), (size,), (2,))
+
+
+#: Spikes into a hidden population, whose neighbour's bias the host writes; a read-out after both, a line that is on.
+PROGRAM = Program(
+    "small",
+    4,
+    5,
+    (SpikeSource("in", (3,)), SpikeSource("line", (1,), constant=True)),
+    (
+        population("hidden", 1),
+        population("biased", 1, host_bias=True),
+        population("out", 2, readout=True, threshold=ZERO + 131071, membrane_decay=0),
+    ),
+    (
+        SynapseGroup("in-hidden", "in", "hidden", dense(3), 2),
+        SynapseGroup("line-biased", "line", "biased", dense(1), 0),
+        SynapseGroup("hidden-out", "hidden", "out", dense(2), 0),
+        SynapseGroup("biased-out", "biased", "out", dense(2), 0),
+    ),
+)
+ALL = ["hidden", "biased", "out"]
+
+
+def inputs(samples: int = 2, seed: int = 0) -> Inputs:
+    return draw_inputs(PROGRAM, np.random.default_rng(seed), samples)

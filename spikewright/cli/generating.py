@@ -68,6 +68,7 @@ def generate(
     The images of a seed are the same, bit for bit, on emulator, reference and Lava. A run that was killed goes on where
     it was.
     """
+    from ..benchmarks.energy import load_models
     from ..diffusion.baseline import load_twins
     from ..diffusion.files import Run, write_files
     from ..diffusion.generation import generate_in_parts
@@ -92,6 +93,7 @@ def generate(
             time_limit=time_limit if backend == GenerateBackend.lava else None, report=step.update,
         )  # fmt: skip
     joules: dict[str, Any] = {}
+    titles = {name: energy_model.title for name, energy_model in load_models().items()}
     if backend != GenerateBackend.float:
         joules = image_joules(system, made, load_twins(place.folder))
     run = Run(place.recipe.name, backend.value, place.recipe.seed, warmth, time.perf_counter() - began)
@@ -106,7 +108,7 @@ def generate(
         )
     for name, row in summary.get("energy", {}).items():
         typer.echo(
-            f"{name}: {row['joule']['mean'] * 1e6:.4g} uJ an image, {row['ann_joule']['mean'] * 1e6:.4g} uJ the ANN twins"
+            f"{titles[name]}: {row['joule']['mean'] * 1e6:.4g} uJ an image, {row['ann_joule']['mean'] * 1e6:.4g} uJ the ANN twins"
         )
     for path in summary["files"].values():
         typer.echo(path)

@@ -10,58 +10,26 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from spikewright.export.linear import Dense
 from spikewright.hardware import reference
-from spikewright.hardware.program import Inputs, Population, Program, ProgramError, SpikeSource, SynapseGroup
+from spikewright.hardware.program import Inputs, Program, ProgramError, SynapseGroup
 from spikewright.hardware.recording import Recording
 from spikewright.hardware.session import BACKENDS, Session, SessionError, open_session, opening
 from spikewright.hardware.session.timeline import Timeline
 from tests.programs import programs
-from tests.sessions import assert_all_same, assert_same, draw_inputs, play
+from tests.sessions import (
+    ALL,
+    PROGRAM,
+    ZERO,
+    assert_all_same,
+    assert_same,
+    dense,
+    draw_inputs,
+    inputs,
+    play,
+    population,
+)
 
 RANDOM: dict[str, Any] = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-ZERO = np.zeros(2, np.int64)
-
-
-def population(name: str, start: int, **given_: Any) -> Population:
-    fields: dict[str, Any] = {
-        "current_decay": 4095,
-        "membrane_decay": 1000,
-        "threshold": ZERO + 20,
-        "bias_mantissa": ZERO,
-        "bias_exponent": ZERO,
-        "scale": np.ones(2),
-    }
-    return Population(name=name, shape=(2,), start=start, **(fields | given_))
-
-
-def dense(size: int) -> Dense:
-    return Dense(np.array([[9, -3, 5][:size], [2, 7, -4][:size]], np.int8), (size,), (2,))
-
-
-#: Spikes into a hidden population, whose neighbour's bias the host writes; a read-out after both, a line that is on.
-PROGRAM = Program(
-    "small",
-    4,
-    5,
-    (SpikeSource("in", (3,)), SpikeSource("line", (1,), constant=True)),
-    (
-        population("hidden", 1),
-        population("biased", 1, host_bias=True),
-        population("out", 2, readout=True, threshold=ZERO + 131071, membrane_decay=0),
-    ),
-    (
-        SynapseGroup("in-hidden", "in", "hidden", dense(3), 2),
-        SynapseGroup("line-biased", "line", "biased", dense(1), 0),
-        SynapseGroup("hidden-out", "hidden", "out", dense(2), 0),
-        SynapseGroup("biased-out", "biased", "out", dense(2), 0),
-    ),
-)
-ALL = ["hidden", "biased", "out"]
-
-
-def inputs(samples: int = 2, seed: int = 0) -> Inputs:
-    return draw_inputs(PROGRAM, np.random.default_rng(seed), samples)
 
 
 @pytest.fixture(params=["emulator", "reference"])
@@ -194,35 +162,6 @@ def test_only_what_is_recorded_can_be_read() -> None:
         session.read("out")
     with pytest.raises(SessionError, match="choose counts, spikes or states"):
         session.read(detail="everything")  # type: ignore[arg-type]
-
-
-def test_the_border_is_counted(session: Session) -> None:
-    given_ = inputs(2)
-    reading = session.run(given_, ["hidden", "out"])
-    exchange = session.exchange
-    spikes = int(np.count_nonzero(given_.spikes["in"]))
-    read = int(reading.counts["hidden"].sum())
-    assert read > 0
-    assert (exchange.evaluations, exchange.samples, exchange.spikes_written) == (1, 2, spikes)
-    assert (exchange.bias_words_written, exchange.spikes_read, exchange.state_words_read) == (4, read, 4)
-    assert exchange.chip_steps == 5 + 2 + 4  # one period, the depth, the last window
-    session.read(["hidden", "out"], "spikes")  # crossed already
-    assert (exchange.spikes_read, exchange.state_words_read) == (read, 4)
-    session.read(["hidden"], "states")
-    assert exchange.state_words_read == 4 + 2 * 2 * 4 * 2
-    session.step()  # again, after what is left of the period
-    assert exchange.chip_steps == 2 * 11 + 4
-    assert (exchange.spikes_written, exchange.bias_words_written) == (2 * spikes, 4)
-    assert exchange.seconds > 0
-
-
-def test_reading_on_the_way_counts_each_spike_once(session: Session) -> None:
-    session.write(inputs(3))
-    while session.step(1):
-        session.read(detail="states")
-    reading = session.read(detail="states")
-    assert session.exchange.spikes_read == sum(int(c.sum()) for c in reading.counts.values())
-    assert session.exchange.state_words_read == 3 * 2 + 3 * 4 * 2 * 2 * 3
 
 
 def test_a_reset_forgets_everything_but_the_counts(session: Session) -> None:
@@ -381,26 +320,3 @@ def test_the_clock_waits_for_the_period_and_for_what_is_in_flight() -> None:
     assert isolated.idle(0) == 1
     assert isolated.idle(1 + 6) == 4
     assert isolated.idle(1 + 8) == 7
-
-
-def test_only_the_membranes_that_are_wanted_cross() -> None:
-    with open_session(PROGRAM, record=ALL) as session:
-        whole = session.run(draw_inputs(PROGRAM, np.random.default_rng(4), 3), ["out"]).readouts["out"]
-        crossed = session.exchange.state_words_read
-        session.step()  # the same registers once more
-        only = np.array([[True, False], [False, False], [True, True]])
-        some = session.read(["out"], only={"out": only})
-        assert (some.readouts["out"] == np.where(only, whole, 0)).all()
-        assert session.exchange.state_words_read == crossed + 3
-        # What crossed already does not cross again, and a probe crosses nothing.
-        session.read(["out"], only={"out": only[:, ::-1]})
-        assert session.exchange.state_words_read == crossed + 4
-        before = replace(session.exchange)
-        probed = session.read(probe=True)
-        assert (probed.readouts["out"] == whole).all()
-        assert replace(session.exchange, seconds=before.seconds) == before
-        session.read(["out"])
-        assert session.exchange.state_words_read == crossed + 6
-        for wrong in (only[:2], only.astype(int)):
-            with pytest.raises(SessionError, match=r"only 'out': .* give bool of shape \(3, 2\)"):
-                session.read(["out"], only={"out": wrong})
