@@ -20,7 +20,12 @@ from .report.terms import VERSIONS
 from .report.units import plain, share, signed_percent, significant, with_interval
 
 #: Headings of the further figures that a deployment may bring; others are called what they are called there.
-EXTRA = {"elbo_bits": "bits a token", "perplexity": "perplexity", "used_codes": "codes used"}
+EXTRA = {
+    "elbo_bits": "bits a token",
+    "unigram_bits": "by frequency alone",
+    "perplexity": "perplexity",
+    "used_codes": "codes used",
+}
 _LABEL_WIDTH = 2.1  # inches
 _NONE = "–"
 
