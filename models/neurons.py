@@ -7,70 +7,18 @@ to zero differing spikes.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import snntorch as snn
 import torch
-from snntorch import surrogate as snn_surrogate
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Rectangle:
-    """Derivative 1 on ``low < x < high``, 0 elsewhere; ``x`` is the membrane minus the threshold."""
-
-    low: float
-    high: float
-
-    def derivative(self, x: Tensor) -> Tensor:
-        """Surrogate of ``ds/dx``, same shape."""
-        return (x > self.low) & (x < self.high)
-
-    def spike(self, x: Tensor) -> Tensor:
-        """Heaviside step with this derivative, for stepping."""
-        spikes: Tensor = RectangularSurrogate.apply(x, self.low, self.high)
-        return spikes
+from .surrogates import ATan, Rectangle
 
 
-@dataclass(frozen=True)
-class ATan:
-    """Derivative ``(alpha / 2) / (1 + (pi alpha x / 2)^2)``; with alpha 2, ``1 / (1 + (pi x)^2)`` (Fang et al. 2021)."""
-
-    alpha: float = 2.0
-
-    def derivative(self, x: Tensor) -> Tensor:
-        """Surrogate of ``ds/dx``, same shape."""
-        scaled = x * (math.pi / 2 * self.alpha)
-        return scaled.square_().add_(1).reciprocal_().mul_(self.alpha / 2)
-
-    def spike(self, x: Tensor) -> Tensor:
-        """Heaviside step with this derivative, for stepping: snnTorch's own."""
-        step: Callable[[Tensor], Tensor] = snn_surrogate.atan(alpha=self.alpha)
-        return step(x)
-
-
-class RectangularSurrogate(torch.autograd.Function):
-    """Heaviside step forward; a rectangle of height 1 on ``low < x < high`` backward.
-
-    ``x`` is the membrane minus the threshold, as snnTorch hands it over.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, low: float, high: float) -> Tensor:
-        """Return 1 where ``x > 0``."""
-        ctx.save_for_backward(x)
-        ctx.window = (low, high)
-        return (x > 0).to(x.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        """Pass the gradient inside the window."""
-        (x,) = ctx.saved_tensors
-        low, high = ctx.window
-        return grads[0] * ((x > low) & (x < high)), None, None
+def runs_in_loops(tensor: Tensor) -> bool:
+    """Whether :mod:`~spikewright.models.fused` takes a tensor: 32-bit floats on the processor."""
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
 
 
 class _LeakySequence(torch.autograd.Function):
@@ -83,6 +31,13 @@ class _LeakySequence(torch.autograd.Function):
     def forward(
         ctx: Any, current: Tensor, beta: float, threshold: float, surrogate: Rectangle | ATan
     ) -> Tensor:
+        ctx.constants = (beta, threshold, surrogate)
+        if runs_in_loops(current):
+            from .fused import leaky_forward  # loads a compiler
+
+            membranes, spikes = leaky_forward(current, beta, threshold)
+            ctx.save_for_backward(membranes, spikes)
+            return spikes
         membranes = torch.empty_like(current)
         spikes = torch.empty_like(current)
         membrane = torch.zeros_like(current[0])
@@ -94,7 +49,6 @@ class _LeakySequence(torch.autograd.Function):
             )
             reset = torch.gt(membrane - threshold, 0, out=spikes[t])
         ctx.save_for_backward(membranes, spikes)
-        ctx.constants = (beta, threshold, surrogate)
         return spikes
 
     @staticmethod
@@ -102,6 +56,15 @@ class _LeakySequence(torch.autograd.Function):
         membranes, spikes = ctx.saved_tensors
         beta, threshold, surrogate = ctx.constants
         grad_spikes = grads[0]
+        if runs_in_loops(grad_spikes):
+            from .fused import leaky_backward
+
+            return (
+                leaky_backward(grad_spikes, membranes, spikes, beta, threshold, surrogate),
+                None,
+                None,
+                None,
+            )
         out = torch.empty_like(membranes)
         later = torch.zeros_like(membranes[0])  # dL/du[t+1]
         for t in range(membranes.shape[0] - 1, -1, -1):

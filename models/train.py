@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from .allocator import keep_freed_memory
 from .checkpoint import CheckpointError, load_tensors, save_tensors
 from .interrupt import whole_steps
 from .recipe import TrainRecipe
@@ -108,8 +108,11 @@ def train(
     FloatingPointError
         The loss is no longer finite.
     """
+    from lightning_fabric import Fabric  # seconds to load, and of use in training alone
+
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
+    keep_freed_memory()
     torch.manual_seed(seed + fabric.global_rank)
     optimiser = torch.optim.AdamW(network.parameter_groups(recipe.lr), weight_decay=recipe.weight_decay)  # type: ignore[operator]
     model, wrapped = fabric.setup(network, optimiser)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from .block import SpikingBlock
 from .codebook import COMMITMENT
-from .neurons import ATan, Leaky
+from .neurons import Leaky
 from .potentials import leaky_weights, postsynaptic_potential
 from .spike_losses import mean_rate
+from .surrogates import ATan
 from .vector_quantised import VectorQuantised, VQConfig, decoder_maps, encoder_maps
 
 BETA = 0.5  # membrane decay of every spiking layer: tau = 2

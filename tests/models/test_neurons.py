@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spikewright.models.neurons import ATan, Leaky, RectangularSurrogate
+from spikewright.models.neurons import Leaky
+from spikewright.models.surrogates import ATan, RectangularSurrogate
 
 WINDOW = (-0.7, 0.3)
 
