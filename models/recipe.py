@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from . import esvae, sdid, vector_quantised
+from .codebook import Start
 from .esvae import ESVAEConfig
 from .sdid import SDIDConfig
 from .vector_quantised import VQConfig
@@ -114,9 +115,24 @@ class Training(Section):
     fad: TrainRecipe
 
 
+class CodebookRecipe(Section):
+    """How the codes of a vector-quantised autoencoder come into use.
+
+    Attributes
+    ----------
+    warmup, reseed_every, reseed_until
+        Iterations, as in :class:`~spikewright.models.codebook.Start`.
+    """
+
+    warmup: NonNegativeInt = Start.warmup
+    reseed_every: PositiveInt = Start.reseed_every
+    reseed_until: NonNegativeInt = Start.reseed_until
+
+
 class DiffusionTraining(Section):
     """Training of autoencoder and denoiser, of their ANN twins, and of the two networks behind Frechet distances."""
 
+    codebook: CodebookRecipe = CodebookRecipe()
     vq: TrainRecipe
     sdid: TrainRecipe
     vq_ann: TrainRecipe
@@ -137,8 +153,10 @@ def model_config(model: ModelRecipe, data: DataRecipe, in_channels: int) -> ESVA
     )
 
 
-def vq_config(model: DiffusionModel, data: DataRecipe, in_channels: int) -> VQConfig:
-    """Size of the autoencoder that a recipe of Spiking-Diffusion asks for."""
+def vq_config(
+    model: DiffusionModel, data: DataRecipe, codebook: CodebookRecipe, in_channels: int
+) -> VQConfig:
+    """Size of the autoencoder that a recipe of Spiking-Diffusion asks for, and how its codes start."""
     base = vector_quantised.SIZES[model.size]
     return VQConfig(
         image=data.image,
@@ -147,7 +165,7 @@ def vq_config(model: DiffusionModel, data: DataRecipe, in_channels: int) -> VQCo
         dim=model.dim or base.dim,
         codes=model.codes or base.codes,
         timesteps=model.timesteps or base.timesteps,
-        start=base.start,
+        start=Start(**codebook.model_dump()),
     )
 
 

@@ -145,7 +145,7 @@ class DiffusionRecipe(Recipe):
 
     def vq_config(self, channels: int) -> VQConfig:
         """Size of the autoencoder for images of so many channels."""
-        return vq_config(self.model, self.data, channels)
+        return vq_config(self.model, self.data, self.train.codebook, channels)
 
     def sdid_config(self, channels: int) -> SDIDConfig:
         """Size of the denoiser of its tokens."""
