@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .errors import QualityError
 from .paper_fid import paper_fid
 from .quality import Features
 
@@ -103,10 +104,9 @@ def paper_fidelity(generated: NDArray[np.float32], real: NDArray[np.float32]) ->
         Images (N, C, H, W) in [-1, 1], 1,280 or more each; test images in the order of their file.
     """
     try:
-        features = inception_features()
-    except FidelityUnavailable as error:
+        found = paper_fid(generated, real, inception_features())
+    except (FidelityUnavailable, QualityError) as error:
         return PaperFidelityResult(False, str(error))
-    found = paper_fid(generated, real, features)
     return PaperFidelityResult(True, "", found.as_released, found.correct)
 
 

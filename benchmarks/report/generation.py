@@ -106,6 +106,18 @@ class PublishedFigure(Part):
     note: str = Field(description="What must be said with the figure; often how it was computed.")
 
 
+class PaperFid(Part):
+    """FID by the protocol of the system's paper, where Inception and enough images are there."""
+
+    available: bool
+    reason: str = Field(description="Why not, and the remedy; empty when available.")
+    as_released: float | None = Field(
+        default=None,
+        description="With the released code's matrix root, which is wrong: to compare with the paper.",
+    )
+    correct: float | None = Field(default=None, description="The same images with a true matrix root.")
+
+
 class JouleMean(Part):
     """One energy model's joules of a generated image, over images."""
 
@@ -140,4 +152,5 @@ class Generation(Part):
     host_macs: Count = Field(description="Multiply-accumulates that the host computes for a generated image.")
     host_share_note: str = Field(description="What the host computes and what is left out; may be empty.")
     published: list[PublishedFigure] | None = Field(description="None where nothing was published.")
+    paper_fid: PaperFid
     per_image: PerImage

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from . import units
 from .checks import Check, same_image
-from .generation import Exchange, Generation, PublishedFigure, TokenQuality
+from .generation import Exchange, Generation, PaperFid, PublishedFigure, TokenQuality
 from .schema import Report
 from .tables import DASH, Table, version_name
-from .units import amount, amount_interval, count, joule_interval, plain, share
+from .units import MISSING, amount, amount_interval, count, joule_interval, plain, share
 
 ORDER = ("float", "int8", "ann")
 
@@ -155,20 +155,35 @@ def per_image(report: Report, generation: Generation) -> Table:
 
 def published(report: Report, rows: list[PublishedFigure]) -> Table:
     """The authors' figures beside this run's, where it is of the same data set."""
+    assert report.generation is not None
+    paper = report.generation.paper_fid
     own = report.fidelity.fid if report.fidelity.available else None
+    figures = (plain(paper.as_released), plain(paper.correct), plain(own))
     return Table(
-        ("Data set", "On the published figure", "Published FID", "FID of this run"),
+        (
+            "Data set",
+            "On the published figure",
+            "Published FID",
+            "This run: its protocol",
+            "true root",
+            "FID, all images",
+        ),
         [
             (
                 row.dataset,
                 row.note or DASH,
                 units.significant(row.fid),
-                plain(own) if _letters(row.dataset) == _letters(report.dataset) else "another data set",
+                *(figures if _letters(row.dataset) == _letters(report.dataset) else ["another data set"] * 3),
             )
             for row in rows
         ],
         labels=2,
     )
+
+
+def paper_note(paper: PaperFid) -> str:
+    """Why the paper's protocol was not repeated; empty where it was."""
+    return "" if paper.available else f"By the paper's protocol: {MISSING}. {paper.reason}"
 
 
 PUBLISHED_NOTE = (

@@ -81,6 +81,7 @@ GENERATION_EXTREMES: dict[str, dict[str, Any]] = {
         "generation__host_share_note": EVIL,
         "generation__samples": {EVIL: sample_quality(1.0, 2.0, 0.5)},
         "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
+        "generation__paper_fid": {"available": False, "reason": EVIL},
         "generation__per_image__joule": {EVIL: {"mean": 1.0, "ci95": 0.0}},
     },
 }
