@@ -18,15 +18,12 @@ from onnx import TensorProto, helper, inliner, shape_inference
 from torch import nn
 
 from ..export.whole_file import whole_file
+from .errors import AnnError
 from .onnx_macs import CHEAP, COUNTED, Shape
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 #: Inputs that are no parameters, by operator: running statistics, and the geometry of a resampling.
 NO_PARAMETERS = {"BatchNormalization": (3, 4), "Resize": (1, 2, 3)}
-
-
-class AnnError(Exception):
-    """An ANN that cannot be exported or counted; the message names the file and the node."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Images: TypeAlias = NDArray[np.float32]
 Features: TypeAlias = Callable[[Images], NDArray[np.float64]]
@@ -28,7 +28,7 @@ def mean_and_interval(values: NDArray[np.float64]) -> tuple[float, float]:
     """Mean and half width of its 95 % interval (Student's t)."""
     if len(values) < 2:
         return float(values.mean()), 0.0
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    half = stdtrit(len(values) - 1, 0.975) * values.std(ddof=1) / np.sqrt(len(values))
     return float(values.mean()), float(half)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from .benchmarks.ann import AnnError
 from .benchmarks.energy import EnergyError
 from .benchmarks.equivalence.traces import DiffError
-from .benchmarks.errors import QualityError
+from .benchmarks.errors import AnnError, QualityError
 from .benchmarks.report.errors import ReportError
 from .export.errors import ExportError
 from .hardware.chip import ChipError
+from .hardware.errors import SessionError
 from .hardware.program import ProgramError
-from .hardware.session.backend import SessionError
 from .models.checkpoint import CheckpointError
 from .models.data import DataError
 

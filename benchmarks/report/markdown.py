@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable
 
 from . import generation_tables as views
 from . import tables
+from .captions import CAPTIONS, captions
 from .checks import checks
-from .figures import CAPTIONS, captions
 from .names import printable
 from .schema import EnergyRow, Report, Verdict
 from .tables import Table
@@ -100,6 +100,7 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
         _table(views.per_image(report, generation)),
         "### Published figures",
         _table(views.published(report, published)) if published else views.NOT_PUBLISHED,
+        escape(views.paper_note(generation.paper_fid)) if published else "",
         views.PUBLISHED_NOTE if published else "",
         _terms(report, "generation"),
     )

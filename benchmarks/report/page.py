@@ -9,8 +9,8 @@ from importlib.resources import files
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from . import generation_tables, tables, units
+from .captions import Drawing
 from .checks import checks
-from .figures import Drawing
 from .names import printable
 from .schema import Report
 from .terms import QUESTIONS, terms_of

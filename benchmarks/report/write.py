@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from .errors import ReportError
-from .figures import draw
 from .markdown import PICTURE_FOLDER, render_markdown
 from .page import render_page
 from .pictures import Pictures
@@ -40,6 +39,8 @@ def write_report(report: Report, pictures: Pictures, folder: Path) -> dict[str, 
     ReportError
         A number is not finite (the message names its field), or a file cannot be written.
     """
+    from .figures import draw  # loads matplotlib
+
     text = report_json(report)
     drawings = draw(report, pictures)
     contents: dict[str, tuple[Path, bytes]] = {

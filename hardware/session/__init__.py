@@ -35,7 +35,7 @@ pass in waiting for the next period included.
 A session whose backend fails or is interrupted is over, and leaves nothing behind; it says so from then on.
 """
 
-from .backend import SessionError
+from ..errors import SessionError
 from .exchange import Exchange
 from .opening import BACKENDS, open_session
 from .session import Session

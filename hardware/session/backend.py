@@ -1,4 +1,4 @@
-"""What a session asks of a backend, and the error that both raise."""
+"""What a session asks of a backend."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from typing import Protocol
 
 from ..program import Inputs
 from ..recording import Recording
-
-
-class SessionError(Exception):
-    """A session was used wrongly or lost its backend; the message names the thing and the remedy."""
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ import numpy as np
 
 from ...export.formats import ALIGNMENT_SHIFT, BIAS_MANTISSA_MAX, STATE_LIMIT, Ints
 from ..emulation.feed import reach
+from ..errors import SessionError
 from ..lava.driver import TIME_LIMIT
 from ..lava.launch import LavaError
 from ..lava.live import Live
 from ..program import Inputs, Population, Program
 from ..recording import Recording
-from .backend import Options, SessionError
+from .backend import Options
 from .timeline import Timeline
 
 #: Steps in hand at once, fewer where they would take more memory than this.

@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Collection
 
 from ..emulator import refuse_early
+from ..errors import SessionError
 from ..program import Program, validate
-from .backend import Backend, Options, SessionError
+from .backend import Backend, Options
 from .on_lava import OnLava
 from .recomputed import on_emulator, on_reference
 from .session import Session

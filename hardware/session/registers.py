@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ...export import formats as hw
 from ...export.formats import Ints
 from ...export.linear import Shape
+from ..errors import SessionError
 from ..program import Inputs, Population, Program, SpikeSource
-from .backend import SessionError
 
 Spikes = NDArray[np.uint8]
 

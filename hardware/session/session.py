@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...export.formats import Ints
+from ..errors import SessionError
 from ..program import Inputs, Population, Program
 from ..recording import Recording
-from .backend import Backend, Options, SessionError
+from .backend import Backend, Options
 from .exchange import Exchange
 from .registers import Registers
 from .timeline import Timeline

@@ -58,10 +58,11 @@ def deploy(
     require_lava: RequireLava = False,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
-    from ..systems import deployment_of
+    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+
+    from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
     from ..training import ensure_weights
 
-    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
     job, progress = deployment_of(place), steps_to_stderr()
     ensure_weights(place, progress)
     lowered = job.export(place, progress)
@@ -110,10 +111,11 @@ def export(
     stated = {name: value is not None for name, value in {**choices, "wide": wide, "data": data}.items()}
     refuse("recipes, only .nir files", **stated)
 
-    from ..systems import deployment_of
+    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+
+    from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
     from ..training import ensure_weights
 
-    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
     job, progress = deployment_of(place), steps_to_stderr()
     ensure_weights(place, progress)
     job.export(place, progress)
@@ -155,10 +157,12 @@ def verify(
     require_lava: RequireLava = False,
 ) -> None:
     """Check an export: norse, the reference interpreter and Lava, spike for spike. Exits with 1 if one disagrees."""
-    from ..systems import deployment_of
     from ..workspace import Workspace
 
     place = Workspace.open(folder)
+
+    from ..systems import deployment_of
+
     job = deployment_of(place)
     found = job.verify(place, job.load(folder), steps_to_stderr(), use_lava=not no_lava)
     if json:
@@ -172,11 +176,13 @@ def verify(
 @app.command()
 def report(folder: FolderArgument, json: JsonOption = False) -> None:
     """Count, price and measure a verified export, and write report.json, .md and .html with pictures."""
-    from ..systems import deployment_of
-    from ..verification import load_verification
     from ..workspace import Workspace
 
     place = Workspace.open(folder)
+
+    from ..systems import deployment_of
+    from ..verification import load_verification
+
     job, progress = deployment_of(place), steps_to_stderr()
     lowered = job.load(folder)
     found = load_verification(place) if place.equivalence.exists() else job.verify(place, lowered, progress)

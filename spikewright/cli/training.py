@@ -41,10 +41,11 @@ def train(
     Killed midway, the same command continues to the same weights. Checkpoints, metrics.csv and TensorBoard events are
     in the build folder under train/, as is metrics.json with what the networks reach on the test split.
     """
+    place = workspace(recipe, model, dataset, out, steps=steps)
+
     from ..training import ensure_weights, figures
     from ..workspace import write_text
 
-    place = workspace(recipe, model, dataset, out, steps=steps)
     progress = steps_to_stderr()
     number = int(devices) if devices.isdigit() else devices
     paths = ensure_weights(

@@ -15,7 +15,7 @@ from ..answers import answers
 from ..benchmarks.ann import MacCount
 from ..benchmarks.counting import CountTotals, LayerCount, totals
 from ..benchmarks.energy import Activity, load_models, price
-from ..benchmarks.fidelity import fidelity
+from ..benchmarks.fidelity import fidelity, paper_fidelity
 from ..benchmarks.frechet import distances
 from ..benchmarks.generated_file import NAME, GeneratedFile, write_generated
 from ..benchmarks.published_fid import load_published
@@ -96,6 +96,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         )
         samples, floors = _samples(workspace, measured, quality, classifier)
         image_metrics = parts.Fidelity(**vars(fidelity(measured.generated["int8"], images)))
+        by_paper = made_of.PaperFid(**vars(paper_fidelity(measured.generated["int8"], images)))
     with steps("Operations, baseline, energy, fit"):
         inputs = {part.name: part.samples for part in parts_of(workspace, system, AGREEMENT_SAMPLES)}
         tallies = evaluator.tallies
@@ -134,6 +135,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         host_macs=macs,
         host_share_note=HOST_NOTE,
         published=_published(recipe),
+        paper_fid=by_paper,
         per_image=_per_image(made, joules),
     )
     with steps("Report and pictures"):

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from spikewright.benchmarks.ann import AnnError, MacCount, count_macs, export_onnx
+from spikewright.benchmarks.ann import MacCount, count_macs, export_onnx
+from spikewright.benchmarks.errors import AnnError
 from spikewright.models.ann_vae import ANNVAE
 from spikewright.models.esvae import SIZES
 

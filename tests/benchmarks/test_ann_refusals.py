@@ -10,7 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from spikewright.benchmarks.ann import AnnError, count_macs
+from spikewright.benchmarks.ann import count_macs
+from spikewright.benchmarks.errors import AnnError
 
 from .test_ann import saved
 

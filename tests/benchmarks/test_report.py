@@ -12,8 +12,8 @@ import pytest
 from rich.console import Console
 
 from spikewright.benchmarks.report import units
+from spikewright.benchmarks.report.captions import CAPTIONS, Drawing
 from spikewright.benchmarks.report.checks import MARKS, checks
-from spikewright.benchmarks.report.figures import CAPTIONS, Drawing
 from spikewright.benchmarks.report.markdown import escape, render_markdown
 from spikewright.benchmarks.report.names import printable, shorten
 from spikewright.benchmarks.report.page import render_page

@@ -14,7 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from spikewright.benchmarks.report.figures import CAPTIONS
+from spikewright.benchmarks.report.captions import CAPTIONS
 from spikewright.benchmarks.report.pictures import Pictures
 from spikewright.benchmarks.report.schema_file import SCHEMA_PATH, json_schema, schema_text
 from spikewright.benchmarks.report.write import ReportError, read_report, report_json, write_report

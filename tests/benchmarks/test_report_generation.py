@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from io import BytesIO
@@ -15,8 +16,8 @@ from PIL import Image
 
 from spikewright.benchmarks.report import figures, tables
 from spikewright.benchmarks.report import generation_tables as views
+from spikewright.benchmarks.report.captions import GENERATION_CAPTIONS, Drawing
 from spikewright.benchmarks.report.checks import same_image
-from spikewright.benchmarks.report.figures import GENERATION_CAPTIONS, Drawing
 from spikewright.benchmarks.report.generation import SameImage
 from spikewright.benchmarks.report.markdown import render_markdown
 from spikewright.benchmarks.report.page import render_page
@@ -209,7 +210,19 @@ def test_own_fid_stands_beside_the_published_one_of_the_same_data_set() -> None:
     assert report.generation is not None
     assert report.generation.published is not None
     rows = views.published(report, report.generation.published).rows
-    assert [(row[2], row[3]) for row in rows] == [("37.5", "another data set"), ("91.98", "43.2")]
+    assert [row[2:] for row in rows] == [
+        ("37.5", *["another data set"] * 3),
+        ("91.98", "44.9", "38.1", "43.2"),
+    ]
+
+
+def test_a_protocol_that_was_not_repeated_says_why() -> None:
+    report = make_generation_report(
+        generation__paper_fid={"available": False, "reason": "No Inception here."}
+    )
+    for text in (section(render_page(report, {})), render_markdown(report)):
+        assert "By the paper's protocol: not measured. No Inception here." in html.unescape(text)
+    assert "By the paper's protocol" not in render_markdown(make_generation_report())
 
 
 def test_summary_fits_80_columns(report: Report) -> None:
