@@ -210,7 +210,10 @@ def test_the_time_limit_ends_a_hanging_lava(groups: list[Observed], monkeypatch:
 @needs_lava
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_survives_the_parent(number: signal.Signals) -> None:
+    # A shell that starts its jobs in the background has them ignore Ctrl-C, and their children inherit that.
     script = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from spikewright.hardware import lava
 from spikewright.hardware.lava import driver, group
 from tests.hardware import test_lava_process as here

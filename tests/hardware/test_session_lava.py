@@ -162,8 +162,10 @@ def test_a_process_of_lava_that_fails_midway_is_reported(
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_survives_the_parent(number: signal.Signals | None) -> None:
+    # A shell that starts its jobs in the background has them ignore Ctrl-C, and their children inherit that.
     script = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from spikewright.hardware.session import open_session
 from tests.hardware import test_lava_process as here
 program, inputs = here.program()
