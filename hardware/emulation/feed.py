@@ -12,15 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Sparse, channel_sum
+from ...export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse, channel_sum
 from .. import arithmetic as hw
 from ..program import ProgramError, SynapseGroup
 from .dense import EXACT, FloatKernel, IntegerKernel, in_order, product_rate
 from .diagonal import Diagonal, diagonal
-from .gathering import Gathering, gathering, takes, takes_tables
+from .gathering import Gathering, gathering, takes
 from .layout import WORD, Layout, ends
 from .runs import Geometry, Runs, runs
 from .scatter import scatter, scatter_columns
+from .tabling import Tabling, tabling, takes_tables
 
 Kernel: TypeAlias = Literal["events", "gather", "table", "int8", "float32", "float64"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
@@ -259,14 +260,17 @@ class Feed:
             return ordered.matrix(ordered.weight).tocsc()
         if kernel == "events":
             return runs(map_, self.inside, self.outside, dtype)
-        return gathering(map_, self.inside, self.outside, dtype, tabled=kernel == "table")
+        if kernel == "table":
+            assert isinstance(map_, Conv2d | Conv3d | ConvTranspose2d)
+            return tabling(map_, dtype)
+        return gathering(map_, self.inside, self.outside, dtype)
 
     def _run(self, made: Any, flat: Array) -> tuple[Array, Geometry]:
         if isinstance(made, Diagonal):
             return made.apply(flat), Geometry.plain(self.outside.neurons)
         if isinstance(made, FloatKernel | IntegerKernel):
             return made.apply(flat[:, : self.inside.neurons]), Geometry.plain(self.outside.neurons)
-        if isinstance(made, Gathering):
+        if isinstance(made, Gathering | Tabling):
             return made.apply(flat)
         if isinstance(made, Runs):
             # Scanned by the word where a pixel, or all there is, is a whole number of them.

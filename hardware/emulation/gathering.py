@@ -6,7 +6,9 @@ each of them loaded and stored; here an output's sums stay in registers until ev
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
 from typing import Any
@@ -22,8 +24,6 @@ from .runs import Geometry
 Array = NDArray[Any]
 #: Offsets into the weights are kept in 32 bits.
 MOST_WEIGHTS = 1 << 30
-#: Sums that tables hold at most: more would not stay in the cache.
-MOST_TABLED = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,6 @@ class Gathering:
         Rows of ``row``, one an input of an entry.
     channels : int
         Outputs of a pixel.
-    tabled : bool
-        Rows are sums instead, one for each pattern of an entry's inputs, and ``base`` is where they begin. ``last`` then has
-        a bit for each input from ``first`` on, and ``shift`` says how many inputs before ``first`` lie beyond the border.
     """
 
     start: NDArray[np.int64]
@@ -54,8 +51,6 @@ class Gathering:
     weights: Array
     row: int
     channels: int
-    shift: NDArray[np.int32]
-    tabled: bool = False
 
     @property
     def cells(self) -> int:
@@ -67,7 +62,7 @@ class Gathering:
         cells = np.empty((len(raster), self.cells), self.weights.dtype)
         gather(
             raster.view(np.uint64), _OFFSETS * np.int32(self.row), self.row, self.start, self.first, self.last, self.base,
-            self.shift, self.tabled, self.weights, self.channels, cells,
+            self.weights, self.channels, cells,
         )  # fmt: skip
         count = (self.start.size - 1) * self.channels
         return cells, Geometry(1, count, count, 0, self.cells)
@@ -81,7 +76,7 @@ class Gathering:
         """
         gather_and_integrate(
             raster.view(np.uint64), _OFFSETS * np.int32(self.row), self.row, self.start, self.first, self.last, self.base,
-            self.shift, self.tabled, self.weights, self.channels, np.int32(factor), others, *neurons, *outputs,
+            self.weights, self.channels, np.int32(factor), others, *neurons, *outputs,
         )  # fmt: skip
 
 
@@ -106,15 +101,6 @@ def takes(map_: LinearMap, peak: int) -> bool:
     )
 
 
-def takes_tables(map_: LinearMap, peak: int) -> bool:
-    """Whether a map of spikes up to ``peak`` can be gathered from tables: one of few channels and a small kernel."""
-    if peak > 1 or not isinstance(map_, Conv2d | Conv3d | ConvTranspose2d):
-        return False
-    inputs, outputs = (shape[0] // map_.groups for shape in (map_.input_shape, map_.output_shape))
-    rows = prod(map_.weight.shape[2:]) * map_.groups << min(inputs, WORD_BITS) * (WORD_BITS // inputs or 1)
-    return inputs <= WORD_BITS and rows * padded(outputs, VECTOR_BYTES // 2) <= MOST_TABLED
-
-
 def _size(map_: Dense | Conv2d | Conv3d | ConvTranspose2d) -> int:
     """More than the weights can take, padding included, and than any offset."""
     lanes = VECTOR_BYTES // 2
@@ -129,21 +115,18 @@ def gathering(
     source: Layout,
     target: Layout,
     dtype: type[np.signedinteger[Any]],
-    tabled: bool = False,
 ) -> Gathering:
     """What each output pixel of a dense or convolutional map collects.
 
     Parameters
     ----------
-    tabled : bool
-        From tables; convolutions only.
     source, target : Layout
         Orders of inputs and outputs; a convolution's own (see :func:`~.layout.ends`).
     dtype : type
         int16 or int32: of sums and weights.
     """
-    lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
     if isinstance(map_, Dense):
+        lanes = VECTOR_BYTES // np.dtype(dtype).itemsize
         outputs, inputs = map_.weight.shape
         weights = np.zeros((inputs, padded(outputs, lanes)), dtype)
         rows = map_.weight if source.order is None else map_.weight[:, source.order]
@@ -157,29 +140,62 @@ def gathering(
             weights.reshape(-1),
             weights.shape[1],
             outputs,
-            nothing,
         )
     assert isinstance(map_, Conv2d | Conv3d | ConvTranspose2d)
-    return _Convolution(map_, dtype, lanes, tabled).gathering()
+    return _gathering(Convolution(map_, dtype))
 
 
-class _Convolution:
-    """Entries of a convolution or transposed convolution over any number of axes."""
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What some output pixels see through one row of the kernel, or through a segment of it.
+
+    Attributes
+    ----------
+    pixel : ndarray of int64
+        Output pixels, times the groups, plus the group.
+    low, high, begin : ndarray of int64
+        Of each: input pixels from which on and before which its inputs lie, and where they would begin without a border.
+    weights : ndarray
+        Rows (inputs, row) of the segment.
+    offset : int
+        Of the segment's first row, among the rows of all.
+    """
+
+    pixel: NDArray[np.int64]
+    group: int
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    weights: Array
+    offset: int
+
+
+class Convolution:
+    """Parts of a convolution or transposed convolution over any number of axes.
+
+    Parameters
+    ----------
+    dtype : type
+        Of weights and sums.
+    most : int, optional
+        Inputs that a part may have; a row of the kernel without it.
+    """
 
     def __init__(
         self,
         map_: Conv2d | Conv3d | ConvTranspose2d,
         dtype: type[np.signedinteger[Any]],
-        lanes: int,
-        tabled: bool,
+        most: int | None = None,
     ) -> None:
-        self.map, self.dtype, self.tabled = map_, dtype, tabled
+        self.map, self.dtype, self.most = map_, dtype, most
         self.sides, self.out_sides = map_.input_shape[1:], map_.output_shape[1:]
         self.kernel = map_.weight.shape[2:]
         self.inputs, self.outputs = (
             shape[0] // map_.groups for shape in (map_.input_shape, map_.output_shape)
         )
-        self.row, self.whole = padded(self.outputs, lanes), map_.input_shape[0]
+        self.row = padded(self.outputs, VECTOR_BYTES // np.dtype(dtype).itemsize)
+        self.whole = map_.input_shape[0]
+        self.pixels_out = prod(self.out_sides) * map_.groups
 
     def seen(self, axis: int, tap: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Input coordinate that each output coordinate sees through a tap, borders ignored, and whether there is one."""
@@ -200,49 +216,26 @@ class _Convolution:
             found = [tuple(reversed(taps[phase::stride])) for phase in range(min(stride, len(taps)))]
         else:
             found = [tuple(taps)]
-        if not self.tabled:
+        if self.most is None:
             return found
-        most = WORD_BITS // self.inputs
+        most = self.most // self.inputs
         return [segment[i : i + most] for segment in found for i in range(0, len(segment), most)]
 
-    def gathering(self) -> Gathering:
-        """Entries by output pixel, in the order of the taps."""
+    def parts(self) -> Iterator[Part]:
+        """In the order of the taps."""
         segments, combinations = self.segments(), list(product(*(range(k) for k in self.kernel[:-1])))
-        taps = [tap for segment in segments for tap in segment]
-        rows = self.rows(taps)
-        tables: list[Array] = []
-        pixels, entries = [], []
         for index, combination in enumerate(combinations):
             line, inside = self.lines(combination)
             place = 0
             for segment in segments:
-                low, high, zero, pixel = self.pixels(segment, line, inside)
+                low, high, begin, pixel = self.pixels(segment, line, inside)
                 for group in range(self.map.groups):
-                    pixels.append(pixel * self.map.groups + group)
-                    here = rows[group, index, place : place + len(segment)].reshape(-1, self.row)
-                    if self.tabled:
-                        base = sum(len(table) for table in tables) * self.row + 0 * zero
-                        tables.append(_sums_of_patterns(here))
-                    else:
-                        begin = (group * len(combinations) + index) * len(taps) + place
-                        base = (begin * self.inputs - zero * self.whole - group * self.inputs) * self.row
-                    first = low * self.whole + group * self.inputs
-                    # With groups an entry is one pixel's share of channels.
-                    last = (high - 1) * self.whole + (group + 1) * self.inputs
-                    if self.tabled:
-                        last = (1 << (last - first)) - 1
-                    entries.append(np.stack([first, last, base, (low - zero) * self.inputs]))
+                    yield Part(
+                        pixel * self.map.groups + group, group, low, high, begin,
+                        self.rows[group, index, place : place + len(segment)].reshape(-1, self.row),
+                        ((group * len(combinations) + index) * self.rows.shape[2] + place) * self.inputs,
+                    )  # fmt: skip
                 place += len(segment)
-        pixel = np.concatenate(pixels)
-        order = np.argsort(pixel, kind="stable")
-        counts = np.bincount(pixel, minlength=prod(self.out_sides) * self.map.groups)
-        # The compiled kernels read each of these by its address.
-        first, last, base, shift = np.concatenate(entries, axis=1).astype(np.int32).take(order, axis=1)
-        weights = np.concatenate(tables) if self.tabled else rows
-        return Gathering(
-            np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), first, last, base, weights.reshape(-1), self.row,
-            self.outputs, shift, self.tabled,
-        )  # fmt: skip
 
     def lines(self, combination: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Lines of input pixels that the lines of output pixels see through taps of the outer axes, and whether they do."""
@@ -267,8 +260,10 @@ class _Convolution:
         pixel = np.flatnonzero((inside[:, None] & there & (begin < end)).reshape(-1))
         return [*((line[:, None] * side + at).reshape(-1)[pixel] for at in (begin, end, column)), pixel]
 
-    def rows(self, taps: list[int]) -> Array:
-        """Weights (group, outer taps, taps of the last axis, input channel, output channel)."""
+    @cached_property
+    def rows(self) -> Array:
+        """Weights (group, outer taps, taps of the last axis by segment, input channel, output channel)."""
+        taps = [tap for segment in self.segments() for tap in segment]
         groups, weight = self.map.groups, self.map.weight
         if isinstance(self.map, ConvTranspose2d):  # (in, out / groups, ...)
             by_group = weight.reshape(groups, self.inputs, self.outputs, -1, self.kernel[-1]).swapaxes(1, 2)
@@ -280,7 +275,20 @@ class _Convolution:
         return packed
 
 
-def _sums_of_patterns(rows: Array) -> Array:
-    """For each pattern of inputs, the sum of the rows of those that fire."""
-    patterns = np.arange(1 << len(rows))[:, None] >> np.arange(len(rows)) & 1
-    return (patterns @ rows.astype(np.int64)).astype(rows.dtype)
+def _gathering(convolution: Convolution) -> Gathering:
+    """Entries by output pixel, in the order of the taps."""
+    c, pixels, entries = convolution, [], []
+    for part in c.parts():
+        pixels.append(part.pixel)
+        first = part.low * c.whole + part.group * c.inputs
+        # With groups an entry is one pixel's share of channels.
+        last = (part.high - 1) * c.whole + (part.group + 1) * c.inputs
+        base = (part.offset - part.begin * c.whole - part.group * c.inputs) * c.row
+        entries.append(np.stack([first, last, base]))
+    pixel = np.concatenate(pixels)
+    order = np.argsort(pixel, kind="stable")
+    counts = np.bincount(pixel, minlength=c.pixels_out)
+    # The compiled kernels read each of these by its address.
+    first, last, base = np.concatenate(entries, axis=1).astype(np.int32).take(order, axis=1)
+    start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Gathering(start, first, last, base, c.rows.reshape(-1), c.row, c.outputs)

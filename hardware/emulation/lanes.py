@@ -6,7 +6,6 @@ makes of them what the processor has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,37 +20,29 @@ from .neurons import BLOCK, window
 VECTOR_BYTES = 32
 WORD_BITS = 8  # inputs in a word of a raster, a byte each
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_I8, _I32, _I64 = (ir.IntType(bits) for bits in (8, 32, 64))
 _ONE = ir.Constant(_I32, 1)
-_GATHER_BITS = np.uint64(
+GATHER_BITS = np.uint64(
     0x0102040810204080
 )  # a product with it brings the lowest bit of each byte into the topmost
-_TOP = np.uint64(56)
+TOP = np.uint64(56)
 
 
-def _sums(vectors: int, collect: Callable[..., list[Any]]) -> Any:
-    """An intrinsic that adds up rows of weights for one output pixel and stores the sum.
-
-    Parameters
-    ----------
-    vectors : int
-        Of a row.
-    collect : callable
-        Writes the code that adds what one entry brings.
-    """
+def _sums(vectors: int) -> Any:
+    """An intrinsic that adds up rows of so many vectors of weights for one output pixel and stores the sum."""
 
     @intrinsic
-    def sums_of(typing, like, weights, active, before, masks, first, last, base, shift, row, begin, end, out):  # type: ignore[no-untyped-def]
+    def sums_of(typing, like, weights, active, before, masks, first, last, base, begin, end, out):  # type: ignore[no-untyped-def]
         """Entries ``begin`` to ``end`` go to the address ``out``; arguments are addresses and numbers, but for ``like``: an array
         of the type of the weights.
         """
-        signature = types.void(like, *(types.int64,) * 12)
+        signature = types.void(like, *(types.int64,) * 10)
 
         def code(context, b, signature, arguments):  # type: ignore[no-untyped-def]
             bits = like.dtype.bitwidth
             vector = ir.VectorType(ir.IntType(bits), VECTOR_BYTES * 8 // bits)
-            made = _Code(b, vector, bits // 8, *arguments[1:10])
-            begin, end, out = arguments[10:]
+            made = _Code(b, vector, bits // 8, *arguments[1:8])
+            begin, end, out = arguments[8:]
             entry = b.block
             entries, one, done = (b.append_basic_block(name) for name in ("entries", "entry", "done"))
             b.branch(entries)
@@ -63,7 +54,7 @@ def _sums(vectors: int, collect: Callable[..., list[Any]]) -> Any:
                 s.add_incoming(ir.Constant(vector, None), entry)
             b.cbranch(b.icmp_signed("<", e, end), one, done)
             b.position_at_end(one)
-            more = collect(made, e, sums)
+            more = _listed(made, e, sums)
             e.add_incoming(b.add(e, ir.Constant(_I64, 1)), b.block)
             for s, m in zip(sums, more, strict=True):
                 s.add_incoming(m, b.block)
@@ -93,8 +84,6 @@ class _Code:
     first: Any
     last: Any
     base: Any
-    shift: Any
-    row: Any
 
     def load(self, address: Any, element: Any, index: Any) -> Any:
         """One element of an array of integers."""
@@ -144,21 +133,8 @@ def _listed(made: _Code, e: Any, sums: list[Any]) -> list[Any]:
     return partial
 
 
-def _tabled(made: _Code, e: Any, sums: list[Any]) -> list[Any]:
-    """Add the row of a table that holds the sum of whichever inputs of entry ``e`` fire, without a branch."""
-    b = made.b
-    first = made.load(made.first, _I32, e)
-    place = b.add(made.masks, b.zext(b.lshr(first, ir.Constant(_I32, 3)), _I64))
-    bits = b.zext(b.load(b.inttoptr(place, _I16.as_pointer()), align=1), _I32)
-    seen = b.and_(b.lshr(bits, b.and_(first, ir.Constant(_I32, 7))), made.load(made.last, _I32, e))
-    pattern = b.zext(b.shl(seen, made.load(made.shift, _I32, e)), _I64)
-    base = b.sext(made.load(made.base, _I32, e), _I64)
-    return made.plus(sums, made.rows(b.add(base, b.mul(pattern, made.row))))
-
-
 # Processors have sixteen registers, so an output pixel holds eight vectors of sums at most.
-_eight, _four, _two, _one = (_sums(vectors, _listed) for vectors in (8, 4, 2, 1))
-_eight_tabled, _four_tabled, _two_tabled, _one_tabled = (_sums(vectors, _tabled) for vectors in (8, 4, 2, 1))
+_eight, _four, _two, _one = (_sums(vectors) for vectors in (8, 4, 2, 1))
 
 
 @intrinsic
@@ -193,7 +169,7 @@ def _list(words, offsets, row, active, before, masks):  # type: ignore[no-untype
     """List the inputs that fire in a step, by their offset in the weights, without a branch."""
     found, base, table, target = np.int64(0), np.int32(0), offsets.ctypes.data, active.ctypes.data
     for word in range(words.size):
-        mask = np.int64((words[word] * _GATHER_BITS) >> _TOP)
+        mask = np.int64((words[word] * GATHER_BITS) >> TOP)
         before[word], masks[word] = found, mask
         _append(table, mask, base, target + 4 * found)
         found += _ones(mask)
@@ -202,22 +178,14 @@ def _list(words, offsets, row, active, before, masks):  # type: ignore[no-untype
 
 
 @njit
-def _mask(words, masks):  # type: ignore[no-untyped-def]
-    """Which inputs of each word fire in a step."""
-    for word in range(words.size):
-        masks[word] = (words[word] * _GATHER_BITS) >> _TOP
-    masks[words.size] = 0
-
-
-@njit
 def _collect(  # type: ignore[no-untyped-def]
-    active, before, masks, start, first, last, base, shift, tabled, weights, row, stride, low, high, target
+    active, before, masks, start, first, last, base, weights, row, stride, low, high, target
 ):  # fmt: skip
     """Sums of the output pixels ``low`` to ``high`` of a step, stored from the address ``target`` on."""
     lanes = VECTOR_BYTES // weights.itemsize
     a, n, m = active.ctypes.data, before.ctypes.data, masks.ctypes.data
     size, origin = weights.itemsize, weights.ctypes.data
-    f, t, o, h = first.ctypes.data, last.ctypes.data, base.ctypes.data, shift.ctypes.data
+    f, t, o = first.ctypes.data, last.ctypes.data, base.ctypes.data
     for pixel in range(low, high):
         begin, end = start[pixel], start[pixel + 1]
         done = 0
@@ -226,34 +194,22 @@ def _collect(  # type: ignore[no-untyped-def]
             w, at, left = origin + done * size, target + done * size, (row - done) // lanes
             if left >= 8:
                 vectors = 8
-                if tabled:
-                    _eight_tabled(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
-                else:
-                    _eight(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
+                _eight(weights, w, a, n, m, f, t, o, begin, end, at)
             elif left >= 4:
                 vectors = 4
-                if tabled:
-                    _four_tabled(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
-                else:
-                    _four(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
+                _four(weights, w, a, n, m, f, t, o, begin, end, at)
             elif left >= 2:
                 vectors = 2
-                if tabled:
-                    _two_tabled(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
-                else:
-                    _two(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
+                _two(weights, w, a, n, m, f, t, o, begin, end, at)
             else:
                 vectors = 1
-                if tabled:
-                    _one_tabled(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
-                else:
-                    _one(weights, w, a, n, m, f, t, o, h, row, begin, end, at)
+                _one(weights, w, a, n, m, f, t, o, begin, end, at)
             done += vectors * lanes
         target += stride * size
 
 
 @njit(nogil=True, cache=True)
-def gather(words, offsets, row, start, first, last, base, shift, tabled, weights, stride, cells):  # type: ignore[no-untyped-def]
+def gather(words, offsets, row, start, first, last, base, weights, stride, cells):  # type: ignore[no-untyped-def]
     """Synaptic sums of binary rasters by output pixel (see :class:`spikewright.hardware.emulation.gathering.Gathering`).
 
     Parameters
@@ -273,13 +229,9 @@ def gather(words, offsets, row, start, first, last, base, shift, tabled, weights
     active = np.empty(WORD_BITS * (inputs + 1), np.int32)
     before, masks = np.empty(inputs + 1, np.int32), np.empty(inputs + 1, np.uint8)
     for t in range(words.shape[0]):
-        if tabled:
-            _mask(words[t], masks)
-        else:
-            _list(words[t], offsets, row, active, before, masks)
+        _list(words[t], offsets, row, active, before, masks)
         _collect(
-            active, before, masks, start, first, last, base, shift, tabled, weights, row, stride, 0, start.size - 1,
-            cells[t].ctypes.data,
+            active, before, masks, start, first, last, base, weights, row, stride, 0, start.size - 1, cells[t].ctypes.data
         )  # fmt: skip
 
 
@@ -289,10 +241,30 @@ def _add(total, sums, factor, others):  # type: ignore[no-untyped-def]
         total[i] = np.int32(np.int32(np.int32(sums[i]) * factor) + others[i])
 
 
+@njit
+def integrate_cells(  # type: ignore[no-untyped-def]
+    cells, both, others, n, at, width, factor, constant, pushed, aligned, keep_u, keep_v, plain, current, reset, spikes,
+    fired, membranes, room, tallies,
+):  # fmt: skip
+    """Neurons ``at`` to ``at + width`` of sample ``n`` take sums (1, steps, cells), and ``others`` where there are any."""
+    if others.shape[0]:
+        for t in range(cells.shape[1]):
+            _add(both[0, t], cells[0, t], factor, others[n, t, at : at + width])
+        window(
+            both, 0, 0, False, width, np.int32(1), constant, pushed, aligned, keep_u, keep_v, plain, current, reset, spikes,
+            n, at, fired, membranes, room, tallies,
+        )  # fmt: skip
+    else:
+        window(
+            cells, 0, 0, False, width, factor, constant, pushed, aligned, keep_u, keep_v, plain, current, reset, spikes, n,
+            at, fired, membranes, room, tallies,
+        )  # fmt: skip
+
+
 @njit(nogil=True, cache=True)
 def gather_and_integrate(  # type: ignore[no-untyped-def]
-    words, offsets, row, start, first, last, base, shift, tabled, weights, stride, factor, others, constant, bias, aligned,
-    keep_u, keep_v, plain, current, reset, spikes, fired, membranes,
+    words, offsets, row, start, first, last, base, weights, stride, factor, others, constant, bias, aligned, keep_u, keep_v,
+    plain, current, reset, spikes, fired, membranes,
 ):  # fmt: skip
     """As :func:`gather` and then :func:`.neurons.integrate`, a block of neurons at a time: sums never leave the cache.
 
@@ -310,26 +282,15 @@ def gather_and_integrate(  # type: ignore[no-untyped-def]
     for n in range(samples):
         pushed = bias[n if bias.shape[0] > 1 else 0]
         for t in range(steps):
-            if tabled:
-                _mask(words[n, t], masks[t])
-            else:
-                _list(words[n, t], offsets, row, active[t], before[t], masks[t])
+            _list(words[n, t], offsets, row, active[t], before[t], masks[t])
         for low in range(0, pixels, at_once):
             high = min(low + at_once, pixels)
             for t in range(steps):
                 _collect(
-                    active[t], before[t], masks[t], start, first, last, base, shift, tabled, weights, row, stride, low, high,
+                    active[t], before[t], masks[t], start, first, last, base, weights, row, stride, low, high,
                     cells[0, t].ctypes.data,
                 )  # fmt: skip
-            if others.shape[0]:
-                for t in range(steps):
-                    _add(both[0, t], cells[0, t], factor, others[n, t, low * stride : high * stride])
-                window(
-                    both, 0, 0, False, (high - low) * stride, np.int32(1), constant, pushed, aligned, keep_u, keep_v, plain,
-                    current, reset, spikes, n, low * stride, fired, membranes, room, tallies,
-                )  # fmt: skip
-            else:
-                window(
-                    cells, 0, 0, False, (high - low) * stride, factor, constant, pushed, aligned, keep_u, keep_v, plain,
-                    current, reset, spikes, n, low * stride, fired, membranes, room, tallies,
-                )  # fmt: skip
+            integrate_cells(
+                cells, both, others, n, low * stride, (high - low) * stride, factor, constant, pushed, aligned, keep_u, keep_v,
+                plain, current, reset, spikes, fired, membranes, room, tallies,
+            )  # fmt: skip

@@ -29,6 +29,7 @@ from .layout import Layout, padded
 from .neurons import KINDS, SUM_LIMIT, by_kind, integrate
 from .runs import Geometry
 from .scatter import add_sums
+from .tabling import Tabling
 
 Array = NDArray[Any]
 
@@ -137,7 +138,7 @@ class Neurons:
         kernel = feed.choose(fired, steps)
         made = feed.kernel(kernel)
         began = time.perf_counter()
-        if isinstance(made, Gathering):
+        if isinstance(made, Gathering | Tabling):
             outputs = (window.spikes, window.counts, window.last)
             made.integrate(raster, feed.factor, total, self._registers(bias), outputs)
         else:
