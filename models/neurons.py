@@ -100,6 +100,17 @@ class Leaky(snn.Leaky):
         )
         self._constants = (float(beta), float(threshold), shape)
 
+    @property
+    def fires_above(self) -> float:
+        """The threshold, of single steps and of whole sequences; may be set."""
+        return self._constants[1]
+
+    @fires_above.setter
+    def fires_above(self, threshold: float) -> None:
+        beta, _, shape = self._constants
+        self._constants = (beta, float(threshold), shape)
+        self.threshold = torch.full_like(self.threshold, threshold)
+
     def sequence(self, current: Tensor) -> Tensor:
         """Spikes of a whole sequence from zero state.
 

@@ -197,12 +197,25 @@ def reestimate_batch_norm(network: nn.Module, images: Tensor, batch: int) -> Non
     """Replace the running statistics, which lag behind the weights, by averages over training images.
 
     The images are the first 4,096 of the training split, without resampling noise carried from training. A network
-    that is trained on corrupted samples sees them corrupted here as well: by its own ``corrupt``, where it has one.
+    that is trained on corrupted samples sees them corrupted here as well: by its own ``corrupt``, where it has one, which
+    may return all that ``forward`` takes.
     """
-    corrupt: Callable[[Tensor], Tensor] = getattr(network, "corrupt", lambda samples: samples)
+    corrupt: Callable[[Tensor], Any] = getattr(network, "corrupt", lambda samples: samples)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        update_bn((corrupt(part) for part in images[:BN_IMAGES].split(batch)), network)
+        # One item, since torch hands on the first of several alone.
+        update_bn(([corrupt(part)] for part in images[:BN_IMAGES].split(batch)), _Spread(network))
+
+
+class _Spread(nn.Module):
+    """A network whose arguments come as one."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, given: Any) -> Any:
+        return self.network(*given) if isinstance(given, tuple) else self.network(given)
 
 
 def _save(

@@ -1,0 +1,116 @@
+"""Learning to tell the noise in an image: the objective of DDPM (Ho et al., arXiv 2006.11239, eq. 14)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .draws import Purpose, normals, uniforms
+from .noise_schedule import NoiseSchedule
+from .spike_losses import mean_rate
+from .unet_layout import UNetConfig
+
+#: Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion, whoever tells it.
+NoisePredictor: TypeAlias = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
+
+
+class EpsilonPrediction(nn.Module):
+    """What the spiking U-Net and its ANN twin share; ``forward(images, times)`` predicts the noise."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        schedule = NoiseSchedule(config.diffusion_steps)
+        self.kept: Tensor
+        self.added: Tensor
+        # No weights: they follow from the configuration, and no checkpoint needs them.
+        for name, table in (("kept", schedule.alpha_bar), ("added", 1 - schedule.alpha_bar)):
+            self.register_buffer(name, torch.from_numpy(np.sqrt(table)).float(), persistent=False)
+
+    def noisy(self, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """Images (N, C, H, W) after the steps up to ``times`` (N,): ``sqrt(abar) x + sqrt(1 - abar) noise``."""
+        kept, added = (table[times][:, None, None, None] for table in (self.kept, self.added))
+        return kept * images + added * noise
+
+    def corrupt(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images as training shows them, at indices drawn uniformly, and these indices (N,)."""
+        return self._draw(images)[:2]
+
+    def _draw(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        times = torch.randint(len(self.kept), (len(images),), device=images.device)
+        noise = torch.randn_like(images)
+        return self.noisy(images, times, noise), times, noise
+
+    def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Noise in images (N, C, H, W) at indices (N,), and spikes (T, N, ...) by population, if there are any."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, times: Tensor) -> Tensor:
+        """Noise (N, C, H, W) in images (N, C, H, W) at indices (N,), int64."""
+        return self.predict(images, times)[0]
+
+    def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
+        """Training losses of a batch; ``total`` is what is minimised.
+
+        Parameters
+        ----------
+        images : Tensor
+            Batch (N, C, H, W) in [-1, 1].
+        rate_penalty : float
+            Weight of the mean firing rate over all spiking neurons; 0 is the published loss.
+        """
+        seen, times, noise = self._draw(images)
+        told, spikes = self.predict(seen, times)
+        error = (told - noise).square().mean()
+        if not spikes:
+            return {"total": error, "mse": error}
+        rate = mean_rate(list(spikes.values()))
+        return {"total": error + rate_penalty * rate, "mse": error, "rate": rate}
+
+    def parameter_groups(self, lr: float) -> list[dict[str, object]]:
+        """All parameters at one learning rate, as published."""
+        return [{"params": list(self.parameters()), "lr": lr}]
+
+
+def predictor(network: EpsilonPrediction) -> NoisePredictor:
+    """What a sampler asks, answered by a network in evaluation mode."""
+    device = network.kept.device
+
+    def predict(images: NDArray[np.float64], time: int) -> NDArray[np.float64]:
+        times = torch.full((len(images),), time, device=device)
+        with torch.no_grad():
+            told = network(torch.from_numpy(images).float().to(device), times)
+        return np.asarray(told.cpu().numpy(), np.float64)
+
+    return predict
+
+
+def held_out_error(
+    predict: NoisePredictor,
+    images: NDArray[np.floating],
+    schedule: NoiseSchedule,
+    *,
+    seed: int = 0,
+    parts: int = 20,
+) -> float:
+    """Mean squared error of the noise in images (N, C, H, W) that training did not show.
+
+    Image k is seen at a random index out of its own ``1 / parts`` of the diffusion, in turn, so that all of it counts
+    alike and few images do; noise and indices follow from the seed and the image's number.
+    """
+    numbers = np.arange(len(images))
+    chance = uniforms(seed, Purpose.STAGE, numbers, 1)[:, 0]
+    times = np.floor((numbers % parts + chance) / parts * schedule.steps).astype(np.int64)
+    noise = normals(seed, Purpose.NOISE, numbers, images[0].size).reshape(images.shape)
+    total = 0.0
+    for time in np.unique(times):
+        chosen = np.flatnonzero(times == time)
+        left = schedule.alpha_bar[time]
+        told = predict(np.sqrt(left) * images[chosen] + np.sqrt(1 - left) * noise[chosen], int(time))
+        total += float(np.square(told - noise[chosen]).sum())
+    return total / noise.size

@@ -1,0 +1,150 @@
+"""The spiking U-Net of SDDPM (Cao et al., arXiv 2306.17046), which tells the noise in an image.
+
+Direct coding into one layer of spikes, residual blocks that form their sums ahead of the neurons, membranes of a leaky
+integrator as the answer. The diffusion time enters each residual block as a current of its own a channel. Blocks pass
+on an analogue stream; between two populations everything is linear, so that on a chip it becomes synapses.
+"""
+
+from __future__ import annotations
+
+import snntorch as snn
+import torch
+from torch import Tensor, nn
+
+from .epsilon_prediction import EpsilonPrediction
+from .initialise import xavier
+from .neurons import Leaky
+from .potentials import leaky_weights
+from .time_embedding import TimeEmbedding
+from .unet_blocks import Fire, SpikingResample, SpikingResidual, conv, integrate_and_fire
+from .unet_layout import UNetConfig, plan
+
+READOUT_BETA = 0.8  # membrane decay of the read-out
+PUBLISHED_GAIN, LINEAR_GAIN = 1e-5, 0.1  # of the last convolution's initial weights
+
+
+class SwishTail(nn.Module):
+    """The published last layers, which are the host's: ``o = conv(SiLU(BN(x)))``, out ``o + SiLU(BN(conv3d(o)))``.
+
+    The kernel of the three-dimensional convolution is 3x3x1, so that it mixes no time steps.
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels)
+        self.conv = xavier(nn.Conv2d(channels, out, 3, padding=1), PUBLISHED_GAIN)
+        self.side = conv(out, out)
+        self.side_norm = nn.BatchNorm2d(out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Streams (N, channels, H, W) to images (N, out, H, W)."""
+        o = self.conv(nn.functional.silu(self.norm(x)))
+        out: Tensor = o + nn.functional.silu(self.side_norm(self.side(o)))
+        return out
+
+
+class SpikingUNet(EpsilonPrediction):
+    """Spiking U-Net: :meth:`forward` takes whole sequences, :meth:`step` one time step with hidden state."""
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__(config)
+        self.plan = plan(config)
+        width = config.channels
+        self.coding, self.coding_norm = conv(config.in_channels, width), nn.BatchNorm2d(width)
+        self.coding_n = integrate_and_fire()
+        self.entrance, self.entrance_norm = conv(width, width), nn.BatchNorm2d(width)
+        self.embedding = TimeEmbedding(config.diffusion_steps, width)
+        for stage in self.plan.stages:
+            block: nn.Module = SpikingResample(stage)
+            if stage.kind == "residual":
+                block = SpikingResidual(stage, 4 * width, config.build == "lean")
+            self.add_module(stage.name, block)
+        self.tail: nn.Module
+        if config.build == "faithful":
+            self.tail = SwishTail(width, config.in_channels)
+        else:
+            self.tail = xavier(nn.Conv2d(width, config.in_channels, 3, padding=1), LINEAR_GAIN)
+        self.readout = snn.Leaky(beta=READOUT_BETA, reset_mechanism="none", init_hidden=True, output=True)
+
+    def time_currents(self, times: Tensor) -> list[Tensor]:
+        """Currents of the time at indices (N,): (N, out) for each residual block, in order."""
+        vectors = self.embedding(times)
+        currents = []
+        for stage in self.plan.timed:
+            block = self.get_submodule(stage.name)
+            assert isinstance(block, SpikingResidual)
+            currents.append(block.time(vectors))
+        return currents
+
+    def body(self, spikes: Tensor, currents: list[Tensor], fire: Fire) -> Tensor:
+        """Stream (N, channels, H, W) ahead of the tail, from the spikes of the coding layer."""
+        waiting = iter(currents)
+        stream: Tensor = self.entrance_norm(self.entrance(spikes))
+        left: list[tuple[Tensor, Tensor]] = []  # streams of the way down, with the spikes that they became
+        taken = len(self.plan.down) + 1
+        for index, stage in enumerate(self.plan.stages):
+            block = self.get_submodule(stage.name)
+            if isinstance(block, SpikingResidual):
+                skip = left.pop() if stage.skip else None
+                out, fired = block.evaluate(stream, next(waiting), skip, fire)
+            else:
+                assert isinstance(block, SpikingResample)
+                out, fired = block.evaluate(stream, fire)
+            if index < taken:
+                left.append((stream, fired))
+            stream = out
+        return stream
+
+    def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Noise (N, C, H, W) and spikes (T, N, ...) by population, for images (N, C, H, W) at indices (N,)."""
+        steps, rasters = self.config.timesteps, {}
+
+        def fire(name: str, neuron: Leaky, current: Tensor) -> Tensor:
+            rasters[name] = neuron.sequence(current.unflatten(0, (steps, -1)))
+            return rasters[name].flatten(0, 1)
+
+        current = self.coding_norm(self.coding(images))
+        rasters["coding_n"] = self.coding_n.sequence(current.expand(steps, *current.shape))
+        currents = [c.repeat(steps, 1)[:, :, None, None] for c in self.time_currents(times)]
+        stream = self.body(rasters["coding_n"].flatten(0, 1), currents, fire)
+        weights = leaky_weights(steps, READOUT_BETA).to(stream)
+        if isinstance(self.tail, nn.Conv2d):
+            # The tail is linear, so the leaky sum over time may be taken before it: one evaluation instead of T.
+            told = self.tail(torch.einsum("t,t...->...", weights, stream.unflatten(0, (steps, -1))))
+            assert self.tail.bias is not None
+            return told + (weights.sum() - 1) * self.tail.bias[:, None, None], rasters
+        return torch.einsum("t,t...->...", weights, self.tail(stream).unflatten(0, (steps, -1))), rasters
+
+    def pack(self, images: Tensor, times: Tensor) -> Tensor:
+        """What one time step takes, (N, values): images (N, C, H, W), behind them all currents of the time.
+
+        Both stay the same for all time steps; the currents depend on the index alone, so a host can keep them in a
+        table (:meth:`time_table`).
+        """
+        return torch.cat([images.flatten(1), *self.time_currents(times)], 1)
+
+    def time_table(self) -> Tensor:
+        """Currents of the time at every index of the diffusion, shape (steps, channels of all residual blocks)."""
+        times = torch.arange(self.config.diffusion_steps, device=self.kept.device)
+        return torch.cat(self.time_currents(times), 1)
+
+    def step(self, sample: Tensor) -> Tensor:
+        """One time step: what :meth:`pack` made, (N, values), to the noise read out so far (N, C, H, W).
+
+        After the last step, what :meth:`forward` yields.
+        """
+        shape = (self.config.in_channels, *self.config.image)
+        end = shape[0] * shape[1] * shape[2]
+        images, currents = sample[:, :end].unflatten(1, shape), []
+        for stage in self.plan.timed:
+            channels = sample[:, end : end + stage.out]
+            pixels = stage.side[0] * stage.side[1]
+            currents.append(
+                torch.repeat_interleave(channels, pixels, 1).unflatten(1, (stage.out, *stage.side))
+            )
+            end += stage.out
+        spikes = self.coding_n(self.coding_norm(self.coding(images)))
+        stream = self.body(spikes, currents, lambda name, neuron, current: neuron(current))
+        _, told = self.readout(self.tail(stream))
+        noise: Tensor = told
+        return noise
