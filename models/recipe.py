@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_serializer,
+)
 
 from . import esvae, sdid, vector_quantised
 from .codebook import Start
 from .esvae import ESVAEConfig
+from .schedules import Schedule
 from .sdid import SDIDConfig
 from .vector_quantised import VQConfig
 
@@ -94,17 +104,28 @@ class TrainRecipe(Section):
     lr, weight_decay : float
         AdamW's.
     schedule : str
-        Learning rate over training: constant as published, or a cosine to zero.
+        Learning rate over training: constant as published, a cosine to zero, or one cycle: a short rise ahead of it.
     rate_penalty : float
         Weight of the mean firing rate in the loss; 0 is the published loss.
+    clip : float, optional
+        Largest norm of all gradients together; longer ones are scaled down to it.
+    ema : float, optional
+        Decay of a running average of the weights, which are those of the trained network then.
     """
 
     epochs: PositiveInt
     batch: PositiveInt = 64
     lr: PositiveFloat = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Schedule = "cosine"
     rate_penalty: Annotated[float, Field(ge=0)] = 0.0
+    clip: PositiveFloat | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, dump: Callable[[TrainRecipe], dict[str, Any]]) -> dict[str, Any]:
+        """Options that came later are written where they are used: what was trained before keeps its digest."""
+        return {key: value for key, value in dump(self).items() if key not in ("clip", "ema") or value}
 
 
 class Training(Section):

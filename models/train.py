@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from .allocator import keep_freed_memory
+from .averaging import WeightAverage
 from .checkpoint import CheckpointError, load_tensors, save_tensors
 from .interrupt import whole_steps
 from .recipe import TrainRecipe
+from .schedules import factor
 
 BN_IMAGES = 4096  # images that re-estimate batch normalisation before export
 
@@ -128,8 +130,9 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"checkpoint{f'-{fabric.global_rank}' if fabric.global_rank else ''}.safetensors"
     state = _State(0, [], {})
+    average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
     if resume and path.exists():
-        state = _load(path, network, optimiser, recipe, seed)
+        state = _load(path, network, optimiser, average, recipe, seed)
 
     model.train()
     order = torch.empty(0)
@@ -147,16 +150,19 @@ def train(
                 chosen = order[position * batch : (position + 1) * batch][
                     fabric.global_rank :: fabric.world_size
                 ]
-                if recipe.schedule == "cosine":
-                    for group, lr in zip(optimiser.param_groups, base, strict=True):
-                        group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * state.step / total))
+                for group, lr in zip(optimiser.param_groups, base, strict=True):
+                    group["lr"] = lr * factor(recipe.schedule, state.step, total)
                 chosen = chosen.to(images.device)
                 target = {} if labels is None else {"labels": labels[chosen]}
                 losses = model.losses(images[chosen], recipe.rate_penalty, **target)
                 wrapped.zero_grad()
                 fabric.backward(losses["total"])
+                if recipe.clip is not None:
+                    fabric.clip_gradients(model, wrapped, max_norm=recipe.clip, error_if_nonfinite=False)
                 wrapped.step()
                 state.step += 1
+                if average is not None:
+                    average.update(network, state.step)
                 values = {name: float(loss.detach()) for name, loss in losses.items()}
                 if not math.isfinite(values["total"]):
                     raise FloatingPointError(
@@ -172,7 +178,7 @@ def train(
                         board.write(state.rows)
                 whole = True
                 if state.step % checkpoint_every == 0 or state.step == total:
-                    _save(path, network, optimiser, state, recipe, seed)
+                    _save(path, network, optimiser, average, state, recipe, seed)
                 if board is not None:
                     report(Progress(state.step, total, epoch + 1, values))
                 release()
@@ -181,13 +187,15 @@ def train(
             raise Interrupted(
                 f"stopped within step {state.step + 1} of {total}; the same command continues from the last checkpoint"
             ) from None
-        _save(path, network, optimiser, state, recipe, seed)
+        _save(path, network, optimiser, average, state, recipe, seed)
         raise Interrupted(
             f"stopped at step {state.step} of {total}; the same command continues from there"
         ) from None
     finally:
         if board is not None:
             board.close()
+    if average is not None:
+        network.load_state_dict(average.tensors)
     reestimate_batch_norm(network, images, batch)
     network.eval()
     return state.rows
@@ -222,6 +230,7 @@ def _save(
     path: Path,
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
+    average: WeightAverage | None,
     state: _State,
     recipe: TrainRecipe,
     seed: int,
@@ -229,6 +238,8 @@ def _save(
     tensors = {f"model.{k}": v for k, v in network.state_dict().items()}
     for index, values in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{k}": torch.as_tensor(v) for k, v in values.items()}
+    if average is not None:
+        tensors |= {f"average.{k}": v for k, v in average.tensors.items()}
     tensors["rng.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["rng.cuda"] = torch.cuda.get_rng_state()
@@ -243,7 +254,12 @@ def _save(
 
 
 def _load(
-    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, recipe: TrainRecipe, seed: int
+    path: Path,
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    recipe: TrainRecipe,
+    seed: int,
 ) -> _State:
     tensors, metadata = load_tensors(path)
     if metadata.get("recipe") != recipe.model_dump() or metadata.get("seed") != seed:
@@ -259,6 +275,10 @@ def _load(
                 _, index, name = key.split(".")
                 moments.setdefault(int(index), {})[name] = value
         optimiser.load_state_dict({"state": moments, "param_groups": full["param_groups"]})
+        if average is not None:
+            average.load(
+                {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
+            )
         torch.set_rng_state(tensors["rng.cpu"])
         if "rng.cuda" in tensors and torch.cuda.is_available():
             torch.cuda.set_rng_state(tensors["rng.cuda"])
