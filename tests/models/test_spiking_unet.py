@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.export.record import run_module
+from spikewright.models.denoising_samplers import denoise
 from spikewright.models.epsilon_prediction import EpsilonPrediction, held_out_error, predictor
 from spikewright.models.guidance import firing_threshold
 from spikewright.models.initialise import xavier
 from spikewright.models.neurons import Leaky
 from spikewright.models.noise_schedule import NoiseSchedule
+from spikewright.models.recipe import TrainRecipe
 from spikewright.models.spiking_unet import SpikingUNet
 from spikewright.models.time_embedding import sinusoids
-from spikewright.models.train import reestimate_batch_norm
+from spikewright.models.train import Interrupted, Progress, reestimate_batch_norm, train
 from spikewright.models.unet_ann import UNet
 from spikewright.models.unet_layout import SIZES, Build, UNetConfig, plan
 
@@ -308,3 +311,36 @@ def test_another_threshold_holds_for_sequences_and_steps_and_ends() -> None:
     assert {float(m.threshold) for m in model.modules() if isinstance(m, Leaky)} == {1.0}
     with pytest.raises(ValueError, match="threshold is 0"), firing_threshold(model, 0.0):
         pass
+
+
+@pytest.mark.parametrize("kind", [SpikingUNet, UNet])
+def test_it_learns_resumes_and_samples(kind: type[EpsilonPrediction], tmp_path: Path) -> None:
+    """Images bright on the left and dark on the right, or the other way round."""
+    bright = torch.ones(1, 3, 8, 12)
+    bright[..., 6:] = -1
+    data = 0.8 * torch.cat([bright, -bright]).repeat(32, 1, 1, 1)
+    recipe = TrainRecipe(
+        epochs=8, batch=16, lr=1e-2, weight_decay=0.0, schedule="onecycle", clip=1.0, ema=0.9
+    )
+
+    def run(folder: Path, stop: int | None = None) -> Any:
+        torch.manual_seed(2)
+        model = kind(SMALL)
+
+        def report(progress: Progress) -> None:
+            if progress.step == stop:
+                raise KeyboardInterrupt
+
+        train(model, data, recipe, folder=folder, seed=3, accelerator="cpu", report=report)
+        return model
+
+    whole = run(tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        run(tmp_path / "again", stop=21)
+    again = run(tmp_path / "again").state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in whole.state_dict().items())
+    schedule = NoiseSchedule(SMALL.diffusion_steps)
+    assert held_out_error(predictor(whole), data[:40].numpy(), schedule) < 0.85
+    made = denoise(predictor(whole), 3, (3, 8, 12), schedule, steps=5)
+    assert made.shape == (3, 3, 8, 12)
+    assert np.abs(made).max() <= 1
