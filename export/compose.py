@@ -6,7 +6,7 @@ A convolution stays a convolution wherever that is exact; otherwise the product 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import Any, TypeAlias
 
@@ -76,6 +76,30 @@ def compose(second: Linear, first: Linear, name: str = "maps") -> Linear:
     return _sparse(second, first, name)
 
 
+def parallel(one: LinearMap, other: LinearMap) -> LinearMap | None:
+    """The map that adds the results of two with one input, where it has their form; else None.
+
+    Two regular maps of different form are cheaper apart than as one irregular map.
+    """
+    if type(one) is not type(other) or (one.input_shape, one.output_shape) != (
+        other.input_shape,
+        other.output_shape,
+    ):
+        return None
+    if isinstance(one, Sparse) and isinstance(other, Sparse):
+        total = one.matrix(one.weight.astype(np.float64)) + other.matrix(other.weight.astype(np.float64))
+        total.data = total.data.astype(one.weight.dtype)
+        return Sparse.of(sparse.csr_matrix(total), one.input_shape, one.output_shape)
+    if one.weight.shape != other.weight.shape or _form(one) != _form(other):
+        return None
+    return with_weight(one, _as(one.weight.astype(np.float64) + other.weight, one))
+
+
+def _form(map_: LinearMap) -> tuple[Any, ...]:
+    """All that a map says beside its weights."""
+    return tuple(getattr(map_, field.name) for field in fields(map_) if field.name != "weight")
+
+
 def _both_selections(second: Linear, first: Linear) -> Linear | None:
     if not (isinstance(first, Selection) and isinstance(second, Selection)):
         return None
@@ -123,6 +147,19 @@ def _channels_of_convolution(second: Linear, first: Linear) -> Linear | None:
     moved = np.moveaxis(first.weight, axis, 0)[picked]
     moved[picked < 0] = 0
     return with_weight(first, np.moveaxis(moved, 0, axis))
+
+
+def _pointwise_of_convolution(second: Linear, first: Linear) -> Linear | None:
+    """A 1x1 convolution behind another of any kernel: channels are mixed where they come out, border included."""
+    if not isinstance(second, Conv2d) or not isinstance(first, Conv2d | ConvTranspose2d):
+        return None
+    pointwise = second.weight.shape[2:] == (1, 1) == second.stride and not any(second.padding)
+    if not pointwise or second.groups != 1 or first.groups != 1 or first.output_shape != second.input_shape:
+        return None
+    mix, kernel = second.weight[:, :, 0, 0].astype(np.float64), first.weight.astype(np.float64)
+    axis = 1 - _in_axis(first)
+    mixed = np.moveaxis(np.tensordot(mix, kernel, (1, axis)), 0, axis)
+    return with_weight(first, _as(mixed, first))
 
 
 def _convolution_of_upsampling(second: Linear, first: Linear) -> Linear | None:
@@ -276,6 +313,7 @@ _RULES: tuple[Callable[[Linear, Linear], Linear | None], ...] = (
     _scaled_channels,
     _convolution_of_channels,
     _channels_of_convolution,
+    _pointwise_of_convolution,
     _convolution_of_upsampling,
     _convolution_of_pool,
     _dense_after,

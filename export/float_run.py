@@ -30,7 +30,7 @@ class FloatRun:
     readouts : dict of str to ndarray of float32
         Membrane at the last step, by read-out: (samples, neurons).
     static_peak : dict of str to float
-        Largest magnitude of the static current of a population.
+        Largest magnitude of the current that the host writes for a population: that of its direct input, and all biases.
     current_peak, membrane_peak : dict of str to ndarray of float64
         Largest magnitude that each neuron's synaptic current and membrane (before a reset) reached, by population.
     membranes : dict of str to ndarray of float32
@@ -95,6 +95,7 @@ def run_float(
                     x = values[graph.sources(name)[0]]
                     values[name] = _synapses(node, _late(x, node.lag))
                 elif isinstance(node, LIF | LI):
+                    _note_static(graph, name, values, result)
                     currents = [values.pop(s) for s in graph.sources(name)]
                     _population(name, node, currents, timesteps, values, result, states)
     return result
@@ -104,7 +105,7 @@ def _synapses(node: Synapses, x: Tensor) -> Tensor:
     """Currents (samples, steps, outputs) of spikes (samples, steps, inputs)."""
     y = node.map.forward(x.flatten(0, 1), torch.from_numpy(node.map.weight))
     if node.bias is not None:
-        y = y + torch.from_numpy(node.bias).repeat_interleave(prod(node.shape) // len(node.bias))
+        y = y + _by_neuron(node)
     return y.unflatten(0, x.shape[:2])
 
 
@@ -126,14 +127,34 @@ def _population(
 ) -> None:
     """All steps of a population that is in no loop."""
     current = torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
-    if isinstance(node, LIF) and node.static:
-        result.static_peak[name] = float(current.abs().max())
     cells = Cells(node, len(current), states)
     spikes = torch.empty(len(current), timesteps, size(node))
     current = current.expand(-1, timesteps, -1)
     for t in range(timesteps):
         spikes[:, t] = cells.step(current[:, t])
     _keep(name, cells, spikes, values, result)
+
+
+def _note_static(graph: Graph, name: str, values: dict[str, Tensor], result: FloatRun) -> None:
+    """The largest current that the host writes for a population."""
+    node = graph.nodes[name]
+    if not (isinstance(node, LIF) and node.static):
+        return
+    direct, total = graph.direct(name), torch.zeros(1, 1, size(node))
+    for source in graph.sources(name):
+        synapses = graph.nodes[source]
+        assert isinstance(synapses, Synapses)
+        if source in direct:
+            total = total + values[source]
+        elif synapses.bias is not None:
+            total = total + _by_neuron(synapses)
+    result.static_peak[name] = float(total.abs().max())
+
+
+def _by_neuron(node: Synapses) -> Tensor:
+    """The bias of each output."""
+    assert node.bias is not None
+    return torch.from_numpy(node.bias).repeat_interleave(prod(node.shape) // len(node.bias))
 
 
 def _keep(name: str, cells: Cells, spikes: Tensor, values: dict[str, Tensor], result: FloatRun) -> None:
@@ -161,6 +182,8 @@ def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: Flo
         for n in names
         if isinstance(node := graph.nodes[n], Synapses) and graph.sources(n)[0] in outside
     }
+    for name in cells:
+        _note_static(graph, name, known, result)
     for t in range(timesteps):
         now: dict[str, Tensor] = {n: x[:, min(t, x.shape[1] - 1)] for n, x in (known | outside).items()}
         for name in names:

@@ -166,7 +166,8 @@ class LIF:
     threshold : ndarray of float32
         One value, or one a neuron.
     static : bool
-        The current is the same at every step of a sample and the host computes it (set by a pass).
+        A directly coded input feeds it: that current is the same at every step of a sample, and the host computes it
+        (set by a pass).
     alpha : ndarray of float64
         What the synaptic current keeps; 0 for neurons without a current of their own.
     reset : str
@@ -323,6 +324,15 @@ class Graph:
     def targets(self, name: str) -> list[str]:
         """Nodes that ``name`` feeds."""
         return [b for a, b in self.edges if a == name]
+
+    def direct(self, name: str) -> list[str]:
+        """The synapses into a population that see a directly coded input: their current is the host's."""
+
+        def real(synapses: str) -> bool:
+            sources = [self.nodes[s] for s in self.sources(synapses)]
+            return bool(sources) and all(isinstance(s, Input) and s.coding == "direct" for s in sources)
+
+        return [s for s in self.sources(name) if isinstance(self.nodes[s], Synapses) and real(s)]
 
     def loops(self) -> list[list[str]]:
         """Names in order of data flow, those that a loop joins together; within a loop, lagging synapses come first.

@@ -284,9 +284,8 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
                 "has a synaptic current, and real values drive it",
                 "encode the input in neurons without alpha",
             )
-        for source, _ in sources:
-            if not all(_direct(graph.nodes[s]) for s in graph.sources(source)):
-                yield wrong(f"is static, but {source} carries spikes", "mark only what a direct input feeds")
+        if not graph.direct(name):
+            yield wrong("is static, but all that feeds it carries spikes", "mark only what a direct input feeds")
     if isinstance(node, Synapses) and len(sources) > 1:
         yield wrong(
             "adds spike trains before its weights",

@@ -35,7 +35,7 @@ DENSE_LIMIT = 1 << 26
 def build(
     graph: Graph, dense_limit: int = DENSE_LIMIT, extended: Collection[str] | None = None
 ) -> nir.NIRGraph:
-    """NIR nodes of a graph; a Flatten where a feature map meets a vector.
+    """NIR nodes of a graph; a Flatten where a feature map meets a vector, a Scale where floats meet integers.
 
     Parameters
     ----------
@@ -78,15 +78,20 @@ def build(
             nodes[behind] = nir.Delay(np.full(wanted, late * graph.settings.dt))
             edges.append((behind, name))
         for source in graph.sources(name):
+            given_by = source
             if written[source] != wanted:
-                flat = f"{source}_flatten"
-                if flat not in nodes:
+                given_by = f"{source}_flatten"
+                if given_by not in nodes:
                     shape = np.array(written[source])
-                    nodes[flat] = nir.Flatten({"input": shape}, 0, -1, metadata=_meta(inserted=True))
-                    edges.append((source, flat))
-                edges.append((flat, behind))
-            else:
-                edges.append((source, behind))
+                    nodes[given_by] = nir.Flatten({"input": shape}, 0, -1, metadata=_meta(inserted=True))
+                    edges.append((source, given_by))
+            factor = _host_units(graph, source, name)
+            if factor is not None:
+                scale = f"{source}_scale"
+                nodes[scale] = nir.Scale(factor.reshape(wanted), metadata=_meta(inserted=True))
+                edges.append((given_by, scale))
+                given_by = scale
+            edges.append((given_by, behind))
     settings = graph.settings
     metadata: dict[str, Any] = {
         METADATA: json.dumps(
@@ -105,6 +110,22 @@ def build(
     for index, step in enumerate(graph.host_steps):
         metadata |= {f"host_{index}_{key}": np.asarray(array) for key, array in step.arrays.items()}
     return nir.NIRGraph(nodes, edges, metadata)
+
+
+def _all_static(graph: Graph, name: str) -> bool:
+    """Whether a population's current is all the host's."""
+    return bool(graph.direct(name)) and len(graph.direct(name)) == len(graph.sources(name))
+
+
+def _host_units(graph: Graph, source: str, name: str) -> NDArray[np.float64] | None:
+    """Factors that bring a current of the host, in float units, to those of the weights that share its population.
+
+    None where there is nothing to bring together.
+    """
+    node = graph.nodes[name]
+    if not isinstance(node, IntegerNeuron) or source not in graph.direct(name) or _all_static(graph, name):
+        return None
+    return np.asarray(node.scale / weight_unit(_exponent(graph, name)))
 
 
 def delay_name(name: str) -> str:
@@ -243,7 +264,7 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
     assert isinstance(node, IntegerNeuron)
     leak = node.membrane_decay / DECAY_ONE
     leak_u = (node.current_decay + CURRENT_DECAY_OFFSET) / DECAY_ONE
-    unit = node.scale if node.static else weight_unit(_exponent(graph, name))
+    unit = node.scale if _all_static(graph, name) else weight_unit(_exponent(graph, name))
     arrays: dict[str, Any] = {
         "current_decay": node.current_decay,
         "membrane_decay": node.membrane_decay,
@@ -305,7 +326,12 @@ def _primitive(
 
 def _exponent(graph: Graph, name: str) -> int:
     """The highest weight exponent of a population's synapses, in whose units its inputs are written."""
-    exponents = [n.exponent for s in graph.sources(name) if isinstance(n := graph.nodes[s], Synapses)]
+    direct = graph.direct(name)
+    exponents = [
+        n.exponent
+        for s in graph.sources(name)
+        if isinstance(n := graph.nodes[s], Synapses) and s not in direct
+    ]
     known = [e for e in exponents if e is not None]
     if not known or len(known) < len(exponents):
         raise ExportError(f"{name}: its synapse groups have weight exponents {exponents}; quantise them all")

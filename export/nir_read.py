@@ -126,7 +126,7 @@ def _graph(file: nir.NIRGraph) -> Graph:
     inserted = {
         name
         for name, node in file.nodes.items()
-        if isinstance(node, nir.Flatten) and "inserted" in _header(name, node.metadata)
+        if isinstance(node, nir.Flatten | nir.Scale) and "inserted" in _header(name, node.metadata)
     }
     # NIR drops the metadata of delays, so the synapses behind them say that they are there.
     inserted |= {

@@ -106,7 +106,9 @@ def quantise(
     for name in graph.select(LIF, LI):
         node = graph.nodes[name]
         assert isinstance(node, LIF | LI)
-        if isinstance(node, LIF) and node.static:
+        direct = graph.direct(name) if isinstance(node, LIF) and node.static else []
+        if direct and len(direct) == len(graph.sources(name)):
+            assert isinstance(node, LIF)
             out = out.with_node(name, _static(name, node, calibration, per_channel))
             continue
         population = _Population(graph, name, node, calibration, per_channel, strict, late)
@@ -115,6 +117,8 @@ def quantise(
         if wide is None and bits == MAX_BITS and population.error(result) > WIDE_ERROR:
             result = population.lower(WIDE_TOP)
         out = result.into(out, name)
+        if direct:
+            out = _host_bias(out, direct, result.bias)
     out = replace(out, settings=replace(graph.settings, weight_bits=bits))
     require(out, "integer")
     return out
@@ -145,17 +149,35 @@ def _chosen(graph: Graph, wide: Collection[str] | None, bits: int) -> set[str]:
 
 def _static(name: str, node: LIF, calibration: Calibration, per_channel: bool) -> IntegerNeuron:
     """A population whose current the host writes as a bias; each of its neurons may have a scale of its own."""
-    if name not in calibration.static_peak:
-        raise ExportError(
-            f"{name}: the calibration has no current of it; calibrate with samples of the input"
-        )
-    peak = calibration.static_peak[name] * STATIC_MARGIN
+    peak = _static_peak(name, calibration)
     units = node.threshold.size if per_channel else 1
     limits = scales.register_caps(node, np.zeros(1), units)
     if peak > 0:
         leak = float((1 - node.beta).min()) or 1
         limits = np.minimum(limits, min(formats.BIAS_MAX, scales.STATE_CEILING * leak) / peak)
     return _integer(node, scales.snap(name, limits, node, units), np.zeros(1), static=True, line=False)
+
+
+def _static_peak(name: str, calibration: Calibration) -> float:
+    """Largest current that the host may have to write, in float units."""
+    if name not in calibration.static_peak:
+        raise ExportError(
+            f"{name}: the calibration has no current of it; calibrate with samples of the input"
+        )
+    return calibration.static_peak[name] * STATIC_MARGIN
+
+
+def _host_bias(graph: Graph, direct: list[str], bias: Floats) -> Graph:
+    """The graph in which the host adds a population's own bias to the current that it writes anyway.
+
+    What rounded weights add to each neuron is taken off there too.
+    """
+    for number, name in enumerate(direct):
+        synapses = graph.nodes[name]
+        assert isinstance(synapses, Synapses)
+        own = None if number else np.broadcast_to(bias, (prod(synapses.shape),)).astype(np.float32)
+        graph = graph.with_node(name, replace(synapses, bias=own))
+    return graph
 
 
 @dataclass(frozen=True)
@@ -204,7 +226,13 @@ class _Population:
         late: bool,
     ) -> None:
         self.name, self.node, self.timesteps = name, node, graph.settings.timesteps
-        self.groups = {s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses)}
+        direct = graph.direct(name) if isinstance(node, LIF) and node.static else []
+        self.groups = {
+            s: g
+            for s in graph.sources(name)
+            if isinstance(g := graph.nodes[s], Synapses) and s not in direct
+        }
+        self.written = _static_peak(name, calibration) if direct else None  # what the host adds, own bias included
         self.units = scales.units_of(self.groups, node, per_channel)
         self.rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in self.groups}
         peaks = (calibration.current_peak.get(name), calibration.membrane_peak.get(name))
@@ -212,9 +240,12 @@ class _Population:
         # Graded spikes of the input weigh as much as several plain ones.
         self.peak = {s: getattr(graph.nodes[graph.sources(s)[0]], "peak", 1) for s in self.groups}
         self.worst = self._worst({s: g.map.weight for s, g in self.groups.items()})
-        self.line = late or bool(node.alpha.any())
+        # What the host writes is there from the sample's first step on, in loops as well.
+        self.line = not direct and (late or bool(node.alpha.any()))
         self.bias = np.zeros(1)
-        for g in self.groups.values():
+        for s in graph.sources(name):
+            g = graph.nodes[s]
+            assert isinstance(g, Synapses)
             if g.bias is not None:
                 self.bias = self.bias + expand_channels(g.bias.astype(np.float64), node.shape)
 
@@ -239,7 +270,9 @@ class _Population:
                 scale * self._headroom(quantised, scale, corrected, exponent),
             )
             if (scale <= fits * (1 + 1e-9)).all():
-                neuron = _integer(self.node, scale, corrected, static=False, line=self.line)
+                static = self.written is not None
+                kept = 0 * corrected if static else corrected
+                neuron = _integer(self.node, scale, kept, static=static, line=self.line)
                 return _Lowered(quantised, exponent, scale, corrected, neuron, top == WIDE_TOP)
             # A step too small to turn any rounding would change nothing, so steps grow.
             cap = np.minimum(cap, np.where(fits < scale, fits * (1 - 0.01 * attempt), cap))
@@ -258,6 +291,12 @@ class _Population:
         theta = self.node.threshold if isinstance(self.node, LIF) else np.full(1, np.inf)
         return float(np.sqrt(squared.max()) / theta.min())
 
+    def _largest_bias(self, bias: Floats) -> Floats:
+        """Largest magnitude of the bias, and of what the host writes with it."""
+        if self.written is None:
+            return np.abs(bias)
+        return self.written + np.abs(bias - self.bias)
+
     def _worst(self, weights: dict[str, NDArray[Any]]) -> Floats:
         """Largest input of a step, whatever spikes arrive."""
         return scales.worst_sum(
@@ -266,7 +305,8 @@ class _Population:
 
     def _caps(self, bias: Floats, largest: Floats, top: int, exponents: range) -> Floats:
         """Largest scale of each unit that registers and states allow."""
-        worst = self.worst + scales.unit_max(np.abs(bias), self.units, prod(self.node.shape))
+        bias = self._largest_bias(bias)
+        worst = self.worst + scales.unit_max(bias, self.units, prod(self.node.shape))
         states = scales.proven_caps(self.node, worst, self.units, self.timesteps)
         # A proof is worth fine states, but not weight resolution; nor that of a bias over the line, 64 membrane units.
         with np.errstate(divide="ignore"):
@@ -296,13 +336,14 @@ class _Population:
         """Room left in a proven state, as a factor of each unit's scale: below 1 the unit may overflow."""
         neurons = prod(self.node.shape)
         total = self._worst({s: g.map.weight for s, g in quantised.items()}) * weight_unit(exponent)
-        value = np.abs(bias * np.repeat(scale, neurons // self.units))
+        bias = self._largest_bias(bias)
+        value = bias * np.repeat(scale, neurons // self.units)
         if not self.line:
             clipped = np.rint(np.minimum(value, formats.BIAS_MAX)).astype(np.int64)
             value = formats.bias_value(*formats.split_bias(clipped)).astype(np.float64)
         worst = total + scales.unit_max(value, self.units, neurons)
         worst = worst * scales.unit_max(scales.gain(self.node, self.timesteps), self.units, neurons)
-        magnitude = self.worst + scales.unit_max(np.abs(bias), self.units, neurons)
+        magnitude = self.worst + scales.unit_max(bias, self.units, neurons)
         proven = scale <= scales.proven_caps(self.node, magnitude, self.units, self.timesteps) * (1 + 1e-9)
         factor = scales.STATE_CEILING / np.maximum(worst, 1) * (1 - 1e-6)
         return np.where(proven & (worst > scales.STATE_CEILING), factor, np.inf)

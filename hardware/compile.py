@@ -69,7 +69,7 @@ def compile_program(
         elif isinstance(node, IntegerNeuron):
             names.append(name)
             if node.static:
-                for synapses in graph.sources(name):
+                for synapses in graph.direct(name):
                     _encoder(graph, name, synapses, host, arrays)
     last = next(graph.sources(name)[0] for name in graph.select(Output))
     names = [name for name in names if name != last] + [last]  # what the host reads comes last

@@ -2,7 +2,7 @@
 
 A synapse group takes a step and passes single spikes, so pools, upsampling, permutations, concatenations, scalings, sums
 and layers without neurons between them must not be nodes of their own. Every way through them is linear, so each becomes
-one map, and a sum becomes several groups into one population.
+one map, and a sum becomes several groups into one population: one a source, where their maps have one form.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..compose import Linear, Selection, as_map, compose, matrix
+from ..compose import Linear, Selection, as_map, compose, matrix, parallel
 from ..errors import ExportError
 from ..graph import LI, LIF, Floats, Graph, Identity, Node, Reshape, Select, Synapses, size
 from ..linear import expand_channels
@@ -43,10 +43,15 @@ def join_maps(graph: Graph) -> Graph:
     used: set[str] = set()
     for name in graph.select(LIF, LI):
         claimed: set[Way] = set()
+        groups: dict[tuple[str, int], list[str]] = {}  # by source and lag
         for way in _ways(graph, name):
             used |= set(way[1:-1])
             if name in joined:
                 label, synapses = _label(graph, way, nodes), _join(graph, way, claimed)
+                same = groups.setdefault((way[0], synapses.lag), [])
+                if _merge(nodes, same, synapses):
+                    continue
+                same.append(label)
             else:
                 label, only = way[1], graph.nodes[way[1]]
                 assert isinstance(only, Synapses)
@@ -123,6 +128,25 @@ def _join(graph: Graph, way: Way, claimed: set[Way]) -> Synapses:
     by_channel = np.broadcast_to(bias, (size(graph.nodes[way[-1]]),)).reshape(made.channels, -1)
     values = by_channel[:, 0] if np.ptp(by_channel, axis=1).max() == 0 else by_channel.reshape(-1)
     return Synapses(made, values.astype(np.float32), lag=lag)
+
+
+def _merge(nodes: dict[str, Node], labels: list[str], synapses: Synapses) -> bool:
+    """Add a group to one of the same form between the same populations; tell whether there is one."""
+    for label in labels:
+        before = nodes[label]
+        assert isinstance(before, Synapses)
+        total = parallel(before.map, synapses.map)
+        if total is None:
+            continue
+        bias = before.bias if synapses.bias is None else synapses.bias
+        if before.bias is not None and synapses.bias is not None:
+            finer = max(len(before.bias), len(synapses.bias))  # one value a channel, or one an output
+            bias = np.repeat(before.bias, finer // len(before.bias)) + np.repeat(
+                synapses.bias, finer // len(synapses.bias)
+            )
+        nodes[label] = Synapses(total, bias, lag=before.lag)
+        return True
+    return False
 
 
 def _through(map_: Linear, bias: NDArray[np.float64]) -> Floats:
