@@ -285,7 +285,9 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
                 "encode the input in neurons without alpha",
             )
         if not graph.direct(name):
-            yield wrong("is static, but all that feeds it carries spikes", "mark only what a direct input feeds")
+            yield wrong(
+                "is static, but all that feeds it carries spikes", "mark only what a direct input feeds"
+            )
     if isinstance(node, Synapses) and len(sources) > 1:
         yield wrong(
             "adds spike trains before its weights",

@@ -228,11 +228,11 @@ class _Population:
         self.name, self.node, self.timesteps = name, node, graph.settings.timesteps
         direct = graph.direct(name) if isinstance(node, LIF) and node.static else []
         self.groups = {
-            s: g
-            for s in graph.sources(name)
-            if isinstance(g := graph.nodes[s], Synapses) and s not in direct
+            s: g for s in graph.sources(name) if isinstance(g := graph.nodes[s], Synapses) and s not in direct
         }
-        self.written = _static_peak(name, calibration) if direct else None  # what the host adds, own bias included
+        self.written = (
+            _static_peak(name, calibration) if direct else None
+        )  # what the host adds, own bias included
         self.units = scales.units_of(self.groups, node, per_channel)
         self.rates = {s: calibration.rates.get(graph.sources(s)[0]) for s in self.groups}
         peaks = (calibration.current_peak.get(name), calibration.membrane_peak.get(name))

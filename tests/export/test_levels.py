@@ -149,7 +149,12 @@ FLOAT_RULES: list[tuple[str, Graph, str, str]] = [
     ),
     ("real values on the chip", edited(FLOAT, "input", coding="direct"), "fc0", "sees real values of input"),
     ("spikes added before weights", rewired(FLOAT, ("input", "fc1")), "fc1", "adds spike trains"),
-    ("static spikes", edited(FLOAT, "n1", static=True), "n1", "is static, but fc1 carries spikes"),
+    (
+        "static spikes",
+        edited(FLOAT, "n1", static=True),
+        "n1",
+        "is static, but all that feeds it carries spikes",
+    ),
     ("weights of two scales", rewired(FLOAT, ("fc0", "x"), x=LIF((5,), 0.5, ONE)), "fc0", "feeds n0 and x"),
 ]
 

@@ -1,0 +1,80 @@
+"""The host's part of a denoiser of a Gaussian diffusion: images and the currents of their time in, noise out.
+
+The network's time embedding depends on the index of the diffusion alone, so the host keeps its currents as a table; they
+travel with the program as a host step at its first population (``currents`` (steps, channels)). What the program takes
+as a sample is the image's pixels and behind them the row of the table. From both the host computes biases, anew at every
+index; a population takes its bias over as its window begins, so images can stream back to back at any indices.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import host
+from .program import Program, ProgramError
+from .session import Session
+
+LOOK_UP_TIME = "look_up_time"
+
+
+def time_currents(program: Program) -> NDArray[np.float64]:
+    """Currents of the time (steps, channels) that a program's host looks up.
+
+    Raises
+    ------
+    ProgramError
+        The program is no denoiser.
+    """
+    for index, step in enumerate(program.host.get("steps", [])):
+        if step["kind"] == LOOK_UP_TIME:
+            return program.host_arrays[f"step{index}.currents"].astype(np.float64)
+    raise ProgramError(f"{program.name}: has no host step {LOOK_UP_TIME!r}, so it is no denoiser")
+
+
+def with_time(
+    program: Program, images: NDArray[np.floating], times: int | NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Samples (N, values) of a program, for images (N, C, H, W) at an index, or at one each (N,).
+
+    Raises
+    ------
+    ProgramError
+        An index outside the diffusion.
+    """
+    table = time_currents(program)
+    each = np.broadcast_to(np.asarray(times, np.int64), (len(images),))
+    if each.size and not (each.min() >= 0 and each.max() < len(table)):
+        raise ProgramError(
+            f"indices from {each.min()} to {each.max()}; {program.name} knows 0 to {len(table) - 1}"
+        )
+    return np.concatenate([images.reshape(len(images), -1), table[each]], 1).astype(np.float32)
+
+
+class ChipNoise:
+    """Tells the noise in images with a program on a chip: what a sampler asks.
+
+    Parameters
+    ----------
+    session : Session
+        Open on a denoiser's program.
+
+    Attributes
+    ----------
+    clipped : int
+        Currents that were too large for a bias and were clipped, so far.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session, self.clipped = session, 0
+
+    def __call__(self, images: NDArray[np.float64], time: int) -> NDArray[np.float64]:
+        """Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion."""
+        program = self.session.program
+        inputs, clipped = host.encode(program, with_time(program, images, time))
+        self.clipped += clipped
+        self.session.write(inputs)
+        self.session.step()
+        last = program.populations[-1]
+        recording = self.session.read([last.name])
+        return (recording.readouts[last.name] / last.scale).reshape(images.shape)

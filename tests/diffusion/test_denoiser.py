@@ -1,0 +1,220 @@
+"""The spiking U-Net as a program: unrolled streams, the published delays, shared skips, the time as a bias, sampling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikewright.denoising import lower_denoiser
+from spikewright.errors import BuildError
+from spikewright.export.float_run import run_float
+from spikewright.export.graph import LIF, IntegerNeuron, Synapses
+from spikewright.export.linear import Conv2d, ConvTranspose2d
+from spikewright.export.record import run_module
+from spikewright.hardware import host, reference
+from spikewright.hardware.emulator import Emulator
+from spikewright.hardware.noise import ChipNoise, time_currents, with_time
+from spikewright.hardware.program import ProgramError
+from spikewright.hardware.recording import compare
+from spikewright.hardware.session import open_session
+from spikewright.lowering import Lowered
+from spikewright.models.denoising_samplers import denoise
+from spikewright.models.initialise import xavier
+from spikewright.models.noise_schedule import NoiseSchedule
+from spikewright.models.spiking_unet import SpikingUNet
+from spikewright.models.train import reestimate_batch_norm
+from spikewright.models.unet_layout import Build, UNetConfig
+
+CONFIG = UNetConfig(image=(8, 12), in_channels=2, channels=4, diffusion_steps=50)
+BUILDS: tuple[Build, ...] = ("chip", "lean")
+
+
+def images(count: int = 12) -> torch.Tensor:
+    return torch.rand(count, 2, 8, 12, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+
+def network(build: Build) -> SpikingUNet:
+    torch.manual_seed(0)
+    model = SpikingUNet(replace(CONFIG, build=build))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.7, 1.5)
+            nn.init.normal_(module.bias, std=0.3)
+    if isinstance(model.tail, nn.Conv2d):
+        xavier(model.tail)
+    reestimate_batch_norm(model, images(48), 16)
+    return model.eval()
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Lowered]:
+    model = network(request.param)
+    return model, lower_denoiser(model, images(), tmp_path_factory.mktemp(request.param))
+
+
+def seen(model: SpikingUNet, count: int = 4) -> np.ndarray[Any, Any]:
+    with torch.no_grad():
+        return np.asarray(model.pack(images(count), torch.arange(count) * 12).numpy())
+
+
+def test_the_float_graph_is_the_module_spike_for_spike(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    run, graph = run_module(model, torch.from_numpy(seen(model)), 4, method="step"), lowered.float_graph
+    made = run_float(graph, seen(model))
+    assert len(made.spikes) == 27
+    assert {
+        name: int((made.spikes[name] != run.spikes[name]).sum()) for name in made.spikes
+    } == dict.fromkeys(made.spikes, 0)
+    told = made.readouts["readout"].reshape(run.output.shape)
+    assert np.allclose(told, run.output, atol=1e-4)
+
+
+def test_the_streams_are_unrolled_into_regular_synapses(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    graph = lowered.float_graph
+    into = {
+        name: [graph.sources(s)[0] for s in graph.sources(name) if s not in graph.direct(name)]
+        for name in [*graph.select(LIF), "readout"]
+    }
+    assert all(len(set(sources)) == len(sources) for sources in into.values())
+    assert max(len(sources) for sources in into.values()) == (6 if model.config.build == "chip" else 3)
+    # One group feeds the coding layer; 65 in the chip's build, of which the host's is the 65th.
+    assert sum(len(s) for s in into.values()) == (64 if model.config.build == "chip" else 50)
+    for name in graph.select(Synapses):
+        node = graph.nodes[name]
+        assert isinstance(node, Synapses)
+        irregular = "readout" in graph.targets(name) or name in graph.direct(graph.targets(name)[0])
+        if not irregular:  # a 3x3 behind a 3x3 is no 5x5 at the border
+            assert isinstance(node.map, Conv2d | ConvTranspose2d), name
+            wide = 4 if isinstance(node.map, ConvTranspose2d) else 3
+            assert node.map.weight.shape[2] in (1, wide)
+
+
+#: Skip by skip (spec 5.5, the three-level network): source, its level, target, its level, extra delay.
+DELAYS = [
+    ("m0_n1", 9, "u2_0_n2", 14, 4),
+    ("d2_0_n1", 7, "u2_1_n2", 16, 8),
+    ("down1_n1", 6, "u1_0_n2", 19, 12),
+    ("d1_0_n1", 4, "u1_1_n2", 21, 16),
+    ("down0_n1", 3, "u0_0_n2", 24, 20),
+    ("d0_0_n1", 1, "u0_1_n2", 26, 24),
+]
+#: The same sources to the next population behind, through the 1x1 shortcut of the spikes.
+LEAN_DELAYS = [
+    ("m0_n1", 9, "u2_1_n1", 15, 5),
+    ("d2_0_n1", 7, "up2_n1", 17, 9),
+    ("down1_n1", 6, "u1_1_n1", 20, 13),
+    ("d1_0_n1", 4, "up1_n1", 22, 17),
+    ("down0_n1", 3, "u0_1_n1", 25, 21),
+    ("d0_0_n1", 1, "readout", 27, 25),
+]
+
+
+def test_levels_and_delays_are_those_of_the_table(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    program = lowered.program
+    assert [p.start for p in program.populations] == [*range(28)]
+    assert program.steps(1) == 31  # latency of an evaluation
+    found = {(g.source, g.target): g.delay for g in program.synapses}
+    lean = model.config.build == "lean"
+    for source, early, target, late, delay in DELAYS + (LEAN_DELAYS if lean else []):
+        assert program.population(source).start == early
+        assert program.population(target).start == late
+        assert found[source, target] == delay
+    assert max(found.values()) == (25 if lean else 26)
+    assert all(not p.relay for p in program.populations)
+
+
+def test_neurons_of_streams_taken_back_do_not_exist(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    sizes = {p.name: p.size for p in lowered.program.populations}
+    for stage in model.plan.up:
+        if stage.kind == "residual":
+            assert sizes[f"{stage.name}_n1"] == stage.main * np.prod(stage.side)
+    doubled = sum(stage.skip * int(np.prod(stage.side)) for stage in model.plan.up)
+    assert doubled == 4 * 96 * 2 + (4 + 8) * 24 + 16 * 6
+
+
+def test_every_backend_gives_the_same_integers(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    inputs, clipped = host.encode(lowered.program, seen(model, 3))
+    slow = reference.run(lowered.program, inputs)
+    fast = Emulator(lowered.program).run(inputs, detail="states")
+    assert compare(slow, fast, [*slow.spikes]).equal
+    assert all(spikes.any() for name, spikes in slow.spikes.items() if name != "readout")
+    assert clipped == 0
+    # Images that stream at other indices are those that run alone.
+    for k in range(3):
+        alone = Emulator(lowered.program).run(inputs.select(slice(k, k + 1)))
+        assert (alone.readouts["readout"] == fast.readouts["readout"][k]).all()
+
+
+def test_the_host_writes_the_time_beside_spikes(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    program, graph = lowered.program, lowered.integer_graph
+    timed = [f"{stage.name}_n2" for stage in model.plan.timed]
+    assert [p.name for p in program.populations if p.host_bias] == ["coding_n", *timed]
+    assert all(program.inputs_of(name) for name in timed)
+    plain, later = (host.encode(program, with_time(program, images(2).numpy(), t))[0] for t in (3, 40))
+    assert all(
+        (a == b).all() for a, b in zip(plain.biases["coding_n"], later.biases["coding_n"], strict=True)
+    )
+    # A bias is the current of the time in steps of the population's scale, and the bias of its own.
+    table = time_currents(program)
+    at = 0
+    for stage in model.plan.timed:
+        name = f"{stage.name}_n2"
+        node = graph.nodes[name]
+        assert isinstance(node, IntegerNeuron)
+        direct = graph.nodes[graph.direct(name)[0]]
+        assert isinstance(direct, Synapses)
+        own = np.asarray(direct.bias, np.float64).reshape(stage.out, -1)
+        wanted = (table[40, at : at + stage.out, None] + own).reshape(-1) * node.scale
+        given = np.left_shift(*(array[0] for array in later.biases[name]))
+        assert np.abs(given - wanted).max() <= 1 + np.abs(wanted).max() / 4096
+        at += stage.out
+
+
+def test_the_table_travels_with_the_program_and_knows_its_limits(built: tuple[Any, Lowered]) -> None:
+    model, lowered = built
+    with torch.no_grad():
+        assert np.allclose(time_currents(lowered.program), model.time_table().numpy())
+    with pytest.raises(ProgramError, match="indices from 50 to 50.*knows 0 to 49"):
+        with_time(lowered.program, images(2).numpy(), 50)
+    with pytest.raises(ProgramError, match="is no denoiser"):
+        time_currents(replace(lowered.program, host={}))
+
+
+def test_a_sampler_is_driven_by_the_chip(built: tuple[Any, Lowered]) -> None:
+    _, lowered = built
+    schedule = NoiseSchedule(CONFIG.diffusion_steps)
+    made = []
+    for backend, batch in (("emulator", 3), ("emulator", 1), ("reference", 2)):
+        with open_session(lowered.program, backend) as session:
+            chip = ChipNoise(session)
+            made.append(denoise(chip, 3, (2, 8, 12), schedule, steps=3, seed=4, batch=batch))
+            assert session.exchange.evaluations == 3 * -(-3 // batch)
+    assert (made[0] == made[1]).all()
+    assert (made[0] == made[2]).all()
+    assert made[0].std() > 0.1
+
+
+def test_another_threshold_is_the_programs_exactly(tmp_path: Path) -> None:
+    model = network("lean")
+    lowered = lower_denoiser(model, images(), tmp_path, threshold=0.997)
+    for name in lowered.integer_graph.select(IntegerNeuron):
+        node = lowered.integer_graph.nodes[name]
+        assert isinstance(node, IntegerNeuron)
+        if isinstance(node.origin, LIF):
+            assert node.threshold * 64 / node.scale == pytest.approx(0.997, rel=1e-6)
+
+
+def test_the_published_tail_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="tail of the faithful build has a SiLU"):
+        lower_denoiser(network("faithful"), images(), tmp_path)
