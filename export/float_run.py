@@ -183,7 +183,7 @@ def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: Flo
         if isinstance(node := graph.nodes[n], Synapses) and graph.sources(n)[0] in outside
     }
     for name in cells:
-        _note_static(graph, name, known, result)
+        _note_static(graph, name, outside | known, result)
     for t in range(timesteps):
         now: dict[str, Tensor] = {n: x[:, min(t, x.shape[1] - 1)] for n, x in (known | outside).items()}
         for name in names:

@@ -98,6 +98,7 @@ class Leaky(snn.Leaky):
             init_hidden=True,
             reset_mechanism="zero",
         )
+        self.threshold: Tensor
         self._constants = (float(beta), float(threshold), shape)
 
     @property

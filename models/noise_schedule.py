@@ -61,7 +61,8 @@ class NoiseSchedule:
         variance = self.beta.copy()
         if self.steps > 1:
             variance[0] = self.beta[1] * (1 - self.before[1]) / (1 - self.alpha_bar[1])
-        return np.sqrt(variance)
+        deviation: Table = np.sqrt(variance)
+        return deviation
 
     def strided(self, count: int) -> NDArray[np.int64]:
         """``count`` indices from the last step to the first, evenly spaced; a single one is the last.

@@ -77,11 +77,9 @@ class SpikingResidual(nn.Module):
         spikes = fire(f"{self.name}.n1", self.n1, stream)
         entering = spikes if skip is None else torch.cat([spikes, skip[1]], 1)
         inner = fire(f"{self.name}.n2", self.n2, self.norm1(self.conv1(entering)) + time)
-        if self.from_spikes:
-            around = entering
-        else:
-            around = stream if skip is None else torch.cat([stream, skip[0]], 1)
-        return self.norm2(self.conv2(inner)) + self.shortcut(around), spikes
+        if not self.from_spikes:
+            entering = stream if skip is None else torch.cat([stream, skip[0]], 1)
+        return self.norm2(self.conv2(inner)) + self.shortcut(entering), spikes
 
 
 class SpikingResample(nn.Module):

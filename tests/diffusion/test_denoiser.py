@@ -185,7 +185,7 @@ def test_the_table_travels_with_the_program_and_knows_its_limits(built: tuple[An
     model, lowered = built
     with torch.no_grad():
         assert np.allclose(time_currents(lowered.program), model.time_table().numpy())
-    with pytest.raises(ProgramError, match="indices from 50 to 50.*knows 0 to 49"):
+    with pytest.raises(ProgramError, match=r"indices from 50 to 50.*knows 0 to 49"):
         with_time(lowered.program, images(2).numpy(), 50)
     with pytest.raises(ProgramError, match="is no denoiser"):
         time_currents(replace(lowered.program, host={}))

@@ -82,15 +82,17 @@ def _maps(draw: st.DrawFn, shape: Shape, rng: np.random.Generator) -> LinearMap:
 
 
 @st.composite
-def float_graphs(draw: st.DrawFn, max_layers: int = 3) -> tuple[Graph, NDArray[np.float32]]:
-    """A legal float graph and samples for it."""
+def float_graphs(
+    draw: st.DrawFn, max_layers: int = 3, mixed: bool = False
+) -> tuple[Graph, NDArray[np.float32]]:
+    """A legal float graph and samples for it; ``mixed``: a direct input that feeds later populations as well."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    coding = draw(st.sampled_from(["direct", "spikes"]))
+    coding = "direct" if mixed else draw(st.sampled_from(["direct", "spikes"]))
     shape: Shape = draw(st.tuples(st.integers(1, 3), st.integers(2, 5), st.integers(1, 4)))
     timesteps = draw(st.integers(1, 6))
     nodes: dict[str, Node] = {"input": Input(shape, coding)}  # type: ignore[arg-type]
     edges: list[tuple[str, str]] = []
-    last, layers = "input", draw(st.integers(1, max_layers))
+    last, layers = "input", draw(st.integers(1 + mixed, max_layers))
     for index in range(layers):
         map_ = draw(_maps(shape, rng))
         bias = (rng.normal(size=map_.channels) * 0.2).astype(np.float32) if draw(st.booleans()) else None
@@ -102,8 +104,18 @@ def float_graphs(draw: st.DrawFn, max_layers: int = 3) -> tuple[Graph, NDArray[n
             )
             nodes[f"skip{index}"] = Synapses(Dense(extra, shape, map_.output_shape))
             edges += [(last, f"skip{index}"), (f"skip{index}", f"n{index}")]
+        if mixed and last != "input":
+            inputs = prod(nodes["input"].shape)
+            for copy in range(draw(st.integers(1, 2))):
+                into = rng.normal(size=(prod(map_.output_shape), inputs)) / np.sqrt(inputs)
+                offset = rng.normal(size=prod(map_.output_shape)) * 0.2 if draw(st.booleans()) else None
+                nodes[f"host{index}{copy}"] = Synapses(
+                    Dense(into.astype(np.float32), nodes["input"].shape, map_.output_shape),
+                    None if offset is None else offset.astype(np.float32),
+                )
+                edges += [("input", f"host{index}{copy}"), (f"host{index}{copy}", f"n{index}")]
         shape = map_.output_shape
-        read = index == layers - 1 and last != "input" and draw(st.booleans())
+        read = not mixed and index == layers - 1 and last != "input" and draw(st.booleans())
         beta = draw(st.sampled_from(BETAS))
         own = isinstance(map_, Dense) and draw(st.booleans())  # a threshold for each neuron
         theta = rng.uniform(0.2, 1.0, prod(shape) if own else 1).astype(np.float32)

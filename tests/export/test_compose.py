@@ -10,8 +10,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
-from spikewright.export.compose import Linear, Selection, as_map, compose, matrix, unit_map, upsampling
+from spikewright.export.compose import (
+    Linear,
+    Selection,
+    as_map,
+    compose,
+    matrix,
+    parallel,
+    unit_map,
+    upsampling,
+)
 from spikewright.export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, Shape, Sparse
 
 
@@ -108,6 +118,59 @@ def test_upsampling_before_a_convolution_is_transposed() -> None:
     assert isinstance(made, ConvTranspose2d)
     assert made.weight.shape == (3, 4, 4, 4)
     assert made.output_shape == (4, 10, 8)
+
+
+@pytest.mark.parametrize("first", ["strided", "upsampled"])
+def test_a_pointwise_convolution_behind_another_leaves_it_its_kernel(first: str) -> None:
+    rng = np.random.default_rng(2)
+    shape = (3, 5, 6)
+    before: Linear = Conv2d(rng.normal(size=(4, 3, 3, 3)).astype(np.float32), shape, (2, 2), (1, 1))
+    if first == "upsampled":
+        up = Selection(upsampling(shape, (2, 2)), shape, (3, 10, 12))
+        conv = Conv2d(rng.normal(size=(4, 3, 3, 3)).astype(np.float32), up.output_shape, (1, 1), (1, 1))
+        before = compose(conv, up)
+    mix = Conv2d(rng.normal(size=(2, 4, 1, 1)).astype(np.float32), before.output_shape)
+    made = compose(mix, before)
+    assert isinstance(made, ConvTranspose2d if first == "upsampled" else Conv2d)
+    assert made.weight.shape[2:] == ((4, 4) if first == "upsampled" else (3, 3))
+    assert np.allclose(matrix(made).toarray(), (matrix(mix) @ matrix(before)).toarray(), atol=1e-5)
+    # With a stride, or zeros put around, it is no mere mixture.
+    for settings_ in ({"stride": (2, 2)}, {"padding": (1, 1)}):
+        other = Conv2d(mix.weight, before.output_shape, **settings_)  # type: ignore[arg-type]
+        assert np.allclose(
+            matrix(compose(other, before)).toarray(), (matrix(other) @ matrix(before)).toarray(), atol=1e-5
+        )
+
+
+def test_two_maps_add_up_where_they_have_one_form() -> None:
+    rng = np.random.default_rng(4)
+    shape = (3, 4, 5)
+
+    def conv(kernel: int, stride: int = 1, out: int = 2) -> Conv2d:
+        weight = rng.normal(size=(out, 3, kernel, kernel)).astype(np.float32)
+        return Conv2d(weight, shape, (stride, stride), (kernel // 2, kernel // 2))
+
+    def irregular() -> Sparse:
+        entries = rng.normal(size=(40, 60)) * (rng.random((40, 60)) < 0.2)
+        return Sparse.of(sparse.csr_matrix(entries.astype(np.float32)), shape, (2, 4, 5))
+
+    def transposed() -> ConvTranspose2d:
+        return ConvTranspose2d(rng.normal(size=(3, 2, 4, 4)).astype(np.float32), shape, (2, 2), (1, 1))
+
+    dense = [Dense(rng.normal(size=(40, 60)).astype(np.float32), shape, (2, 4, 5)) for _ in range(2)]
+    for one, other in (
+        (conv(3), conv(3)), (irregular(), irregular()), (transposed(), transposed()), (dense[0], dense[1]),
+    ):  # fmt: skip
+        made = parallel(one, other)
+        assert type(made) is type(one)
+        assert np.allclose(matrix(made).toarray(), (matrix(one) + matrix(other)).toarray(), atol=1e-6)
+    for one, other in (
+        (conv(3), conv(1)), (conv(3), irregular()), (conv(3), dense[0]), (conv(3), conv(3, out=4)),
+    ):  # fmt: skip
+        assert parallel(one, other) is None
+    shifted = Conv2d(conv(3).weight, (3, 4, 5), padding=(0, 2), dilation=(1, 2))
+    assert shifted.weight.shape == conv(3).weight.shape
+    assert parallel(conv(3), shifted) is None
 
 
 def test_three_dimensional_convolutions_are_what_torch_computes() -> None:

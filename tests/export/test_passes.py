@@ -34,8 +34,9 @@ from spikewright.export.passes.fold_batch_norm import fold_batch_norm
 from spikewright.export.passes.lift_host_functions import lift_host_functions
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 from spikewright.export.passes.remove_identity import remove_identity
+from spikewright.export.record import run_module
 from spikewright.export.trace import trace
-from tests.export.networks import NETWORKS, build, samples, stepped
+from tests.export.networks import NETWORKS, build, leaky, samples, stepped
 
 STEPS = 12
 RNG = np.random.default_rng(0)
@@ -250,3 +251,31 @@ def test_without_normalisation_the_lowered_graph_fires_exactly_as_the_module() -
     run = run_float(lowered, given)
     spikes, _ = stepped(module, given, STEPS, "spikes")
     assert all((run.spikes[name] == raster).all() for name, raster in spikes.items())
+
+
+class Diamond(nn.Module):
+    """What one layer of neurons sends takes three ways into the next, two of them of the same form."""
+
+    def __init__(self, bias: bool) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.first, self.wide = nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1, bias=bias)
+        self.left, self.right = nn.Conv2d(4, 3, 1), nn.Conv2d(4, 3, 1, bias=bias)
+        self.n, self.m = leaky(0.8, 0.3), leaky(0.8, 0.3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        spikes = self.n(self.first(x))
+        stream = self.wide(spikes)
+        return self.m(self.left(stream) + self.right(stream) + spikes)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_ways_of_one_form_from_one_population_become_one_group(bias: bool) -> None:
+    module, given = Diamond(bias), (RNG.random((5, 6, 2, 4, 5)) < 0.4).astype(np.float32)
+    lowered = to_float(trace(module, torch.from_numpy(given[0, 0]), timesteps=6, coding="spikes"))
+    groups = [lowered.nodes[s] for s in lowered.sources("m")]
+    assert [g.map.weight.shape for g in groups if isinstance(g, Synapses)] == [(3, 3, 3, 3), (3, 1, 1, 1)]
+    run, source = run_float(lowered, given), run_module(module, torch.from_numpy(given), 6, coding="spikes")
+    for name, spikes in run.spikes.items():
+        assert (spikes == source.spikes[name]).all(), name
+    assert run.spikes["m"].any()
