@@ -274,7 +274,8 @@ def test_ways_of_one_form_from_one_population_become_one_group(bias: bool) -> No
     module, given = Diamond(bias), (RNG.random((5, 6, 2, 4, 5)) < 0.4).astype(np.float32)
     lowered = to_float(trace(module, torch.from_numpy(given[0, 0]), timesteps=6, coding="spikes"))
     groups = [lowered.nodes[s] for s in lowered.sources("m")]
-    assert [g.map.weight.shape for g in groups if isinstance(g, Synapses)] == [(3, 3, 3, 3), (3, 1, 1, 1)]
+    shapes = [g.map.weight.shape for g in groups if isinstance(g, Synapses)]
+    assert sorted(shapes) == [(3, 1, 1, 1), (3, 3, 3, 3)]
     run, source = run_float(lowered, given), run_module(module, torch.from_numpy(given), 6, coding="spikes")
     for name, spikes in run.spikes.items():
         assert (spikes == source.spikes[name]).all(), name
