@@ -254,10 +254,12 @@ def test_a_setting_that_means_nothing_is_named(settings: dict[str, Any], word: s
     refused(nn.Sequential(nn.Linear(6, 5), leaky()), word, **settings)
 
 
-def test_a_direct_input_beside_spikes_is_refused() -> None:
-    parts = {"other": leaky(), "back": nn.Linear(5, 5), "skip": nn.Linear(6, 5)}
+def test_a_direct_input_beside_spikes_asks_for_neurons_without_a_current_of_their_own() -> None:
+    """A bias goes into the membrane; what leaks on its way there would have to be spikes."""
+    slow = snn.Synaptic(alpha=0.5, beta=0.5, init_hidden=True, reset_mechanism="zero", reset_delay=False)
+    parts = {"other": slow, "back": nn.Linear(5, 5), "skip": nn.Linear(6, 5)}
     step = _linear(lambda m, x: m.other(m.back(m.lif(m.fc(x))) + m.skip(x)), **parts)
-    refused(step, "other", "encode the input", coding="direct")
+    refused(step, "other", "encode the input in neurons without alpha", coding="direct")
 
 
 def test_a_direct_input_into_a_read_out_is_refused() -> None:
