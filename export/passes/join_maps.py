@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..compose import Linear, Selection, as_map, compose, matrix, parallel
 from ..errors import ExportError
-from ..graph import LI, LIF, Floats, Graph, Identity, Node, Reshape, Select, Synapses, size
+from ..graph import LI, LIF, FloatArray, Floats, Graph, Identity, Node, Reshape, Select, Synapses, size
 from ..linear import expand_channels
 
 LINEAR = (Synapses, Select, Identity, Reshape)
@@ -125,9 +125,18 @@ def _join(graph: Graph, way: Way, claimed: set[Way]) -> Synapses:
     made = as_map(total)
     if not bias.any():
         return Synapses(made, lag=lag)
-    by_channel = np.broadcast_to(bias, (size(graph.nodes[way[-1]]),)).reshape(made.channels, -1)
-    values = by_channel[:, 0] if np.ptp(by_channel, axis=1).max() == 0 else by_channel.reshape(-1)
-    return Synapses(made, values.astype(np.float32), lag=lag)
+    full = np.broadcast_to(bias, (size(graph.nodes[way[-1]]),))
+    return Synapses(made, _by_channel(full, made.channels), lag=lag)
+
+
+def _by_channel(values: NDArray[Any], channels: int) -> FloatArray:
+    """One bias an output as one a channel, where all of a channel are the same.
+
+    In single precision: in double they differ by the order in which a convolution added them up.
+    """
+    single = values.astype(np.float32)
+    by_channel = single.reshape(channels, -1)
+    return by_channel[:, 0].copy() if (by_channel == by_channel[:, :1]).all() else single
 
 
 def _merge(nodes: dict[str, Node], labels: list[str], synapses: Synapses) -> bool:
@@ -141,9 +150,8 @@ def _merge(nodes: dict[str, Node], labels: list[str], synapses: Synapses) -> boo
         bias = before.bias if synapses.bias is None else synapses.bias
         if before.bias is not None and synapses.bias is not None:
             finer = max(len(before.bias), len(synapses.bias))  # one value a channel, or one an output
-            bias = np.repeat(before.bias, finer // len(before.bias)) + np.repeat(
-                synapses.bias, finer // len(synapses.bias)
-            )
+            added = [np.repeat(b.astype(np.float64), finer // len(b)) for b in (before.bias, synapses.bias)]
+            bias = _by_channel(added[0] + added[1], total.channels)
         nodes[label] = Synapses(total, bias, lag=before.lag)
         return True
     return False

@@ -280,3 +280,19 @@ def test_ways_of_one_form_from_one_population_become_one_group(bias: bool) -> No
     for name, spikes in run.spikes.items():
         assert (spikes == source.spikes[name]).all(), name
     assert run.spikes["m"].any()
+
+
+def test_a_bias_that_is_the_same_for_a_channel_is_kept_once_a_channel() -> None:
+    """Sums of double precision differ in their last digit from pixel to pixel."""
+    for seed in range(8):
+        torch.manual_seed(seed)
+        stream = [nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 12, 1)]
+        for layer in stream:
+            nn.init.normal_(layer.bias)  # type: ignore[arg-type]
+        module = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), leaky(0.5, 0.5), *stream, leaky(0.5, 0.5))
+        lowered = to_float(trace(module, torch.zeros(1, 8, 7), timesteps=2, coding="spikes"))
+        (last,) = lowered.sources("5")
+        synapses = lowered.nodes[last]
+        assert isinstance(synapses, Synapses)
+        assert synapses.bias is not None
+        assert synapses.bias.shape == (12,)
