@@ -38,7 +38,7 @@ class NoiseSchedule:
     @cached_property
     def alpha_bar(self) -> Table:
         """Share of the image in the variance after each step: the product of all ``1 - beta``, shape (steps,)."""
-        return np.cumprod(1 - self.beta)
+        return np.asarray(np.cumprod(1 - self.beta), np.float64)
 
     @cached_property
     def before(self) -> Table:
@@ -61,8 +61,7 @@ class NoiseSchedule:
         variance = self.beta.copy()
         if self.steps > 1:
             variance[0] = self.beta[1] * (1 - self.before[1]) / (1 - self.alpha_bar[1])
-        deviation: Table = np.sqrt(variance)
-        return deviation
+        return np.asarray(np.sqrt(variance), np.float64)
 
     def strided(self, count: int) -> NDArray[np.int64]:
         """``count`` indices from the last step to the first, evenly spaced; a single one is the last.
