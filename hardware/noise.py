@@ -8,6 +8,9 @@ index; a population takes its bias over as its window begins, so images can stre
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +18,7 @@ from . import host
 from .program import Program, ProgramError
 from .session import Session
 
+Tail: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 LOOK_UP_TIME = "look_up_time"
 
 
@@ -57,7 +61,10 @@ class ChipNoise:
     Parameters
     ----------
     session : Session
-        Open on a denoiser's program.
+        Open on a denoiser's program; with a ``tail``, so that the states of its last population may be read.
+    tail : callable, optional
+        Last layers that are the host's: noise (N, C, H, W) from what the last population held after each step, in float
+        units, (N, T, channels, H, W). Without it the noise is what it holds after the last.
 
     Attributes
     ----------
@@ -65,8 +72,8 @@ class ChipNoise:
         Currents that were too large for a bias and were clipped, so far.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session, self.clipped = session, 0
+    def __init__(self, session: Session, tail: Tail | None = None) -> None:
+        self.session, self.tail, self.clipped = session, tail, 0
 
     def __call__(self, images: NDArray[np.float64], time: int) -> NDArray[np.float64]:
         """Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion."""
@@ -76,5 +83,8 @@ class ChipNoise:
         self.session.write(inputs)
         self.session.step()
         last = program.populations[-1]
-        recording = self.session.read([last.name])
-        return (recording.readouts[last.name] / last.scale).reshape(images.shape)
+        recording = self.session.read([last.name], "counts" if self.tail is None else "states")
+        if self.tail is None:
+            return (recording.readouts[last.name] / last.scale).reshape(images.shape)
+        streams = recording.membranes[last.name] / last.scale
+        return self.tail(streams.reshape(len(images), program.timesteps, *last.shape)).reshape(images.shape)

@@ -62,6 +62,8 @@ class SpikingUNet(EpsilonPrediction):
         self.tail: nn.Module
         if config.build == "faithful":
             self.tail = SwishTail(width, config.in_channels)
+            # Holds the sum of one step's currents and no more: what the host's tail reads from a chip.
+            self.tap = snn.Leaky(beta=0.0, reset_mechanism="none", init_hidden=True, output=True)
         else:
             self.tail = xavier(nn.Conv2d(width, config.in_channels, 3, padding=1), LINEAR_GAIN)
         self.readout = snn.Leaky(beta=READOUT_BETA, reset_mechanism="none", init_hidden=True, output=True)
@@ -107,13 +109,18 @@ class SpikingUNet(EpsilonPrediction):
         rasters["coding_n"] = self.coding_n.sequence(current.expand(steps, *current.shape))
         currents = [c.repeat(steps, 1)[:, :, None, None] for c in self.time_currents(times)]
         stream = self.body(rasters["coding_n"].flatten(0, 1), currents, fire)
-        weights = leaky_weights(steps, READOUT_BETA).to(stream)
+        return self.tell(stream.unflatten(0, (steps, -1))), rasters
+
+    def tell(self, streams: Tensor) -> Tensor:
+        """Noise (N, C, H, W) from the streams ahead of the tail, (T, N, channels, H, W)."""
+        weights = leaky_weights(len(streams), READOUT_BETA).to(streams)
         if isinstance(self.tail, nn.Conv2d):
             # The tail is linear, so the leaky sum over time may be taken before it: one evaluation instead of T.
-            told = self.tail(torch.einsum("t,t...->...", weights, stream.unflatten(0, (steps, -1))))
+            told: Tensor = self.tail(torch.einsum("t,t...->...", weights, streams))
             assert self.tail.bias is not None
-            return told + (weights.sum() - 1) * self.tail.bias[:, None, None], rasters
-        return torch.einsum("t,t...->...", weights, self.tail(stream).unflatten(0, (steps, -1))), rasters
+            return told + (weights.sum() - 1) * self.tail.bias[:, None, None]
+        by_step = self.tail(streams.flatten(0, 1)).unflatten(0, streams.shape[:2])
+        return torch.einsum("t,t...->...", weights, by_step)
 
     def pack(self, images: Tensor, times: Tensor) -> Tensor:
         """What one time step takes, (N, values): images (N, C, H, W), behind them all currents of the time.
@@ -133,6 +140,21 @@ class SpikingUNet(EpsilonPrediction):
 
         After the last step, what :meth:`forward` yields.
         """
+        _, told = self.readout(self.tail(self._stream(sample)))
+        noise: Tensor = told
+        return noise
+
+    def stream_step(self, sample: Tensor) -> Tensor:
+        """One time step of the published build without its tail: the stream of this step (N, channels, H, W).
+
+        The streams of all steps are what :meth:`tell` takes.
+        """
+        _, stream = self.tap(self._stream(sample))
+        values: Tensor = stream
+        return values
+
+    def _stream(self, sample: Tensor) -> Tensor:
+        """Stream ahead of the tail, from what :meth:`pack` made."""
         shape = (self.config.in_channels, *self.config.image)
         end = shape[0] * shape[1] * shape[2]
         images, currents = sample[:, :end].unflatten(1, shape), []
@@ -144,7 +166,4 @@ class SpikingUNet(EpsilonPrediction):
             )
             end += stage.out
         spikes = self.coding_n(self.coding_norm(self.coding(images)))
-        stream = self.body(spikes, currents, lambda name, neuron, current: neuron(current))
-        _, told = self.readout(self.tail(stream))
-        noise: Tensor = told
-        return noise
+        return self.body(spikes, currents, lambda name, neuron, current: neuron(current))

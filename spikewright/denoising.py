@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from .errors import BuildError
 from .export.graph import HostStep
-from .hardware.noise import LOOK_UP_TIME
+from .hardware.noise import LOOK_UP_TIME, Tail
 from .lowering import Lowered, lower
 from .models.guidance import firing_threshold
 from .models.spiking_unet import SpikingUNet
@@ -34,7 +35,7 @@ def lower_denoiser(
     Parameters
     ----------
     network : SpikingUNet
-        Of a build whose tail is linear.
+        The published build without its tail, which is the host's (:func:`host_tail`); others as a whole.
     images : Tensor
         Images (N, C, H, W) in [-1, 1] for calibration; they are seen with noise as in training.
     folder : Path
@@ -45,24 +46,28 @@ def lower_denoiser(
         As in :func:`~spikewright.lowering.lower`.
     seed : int
         Of the noise in calibration.
-
-    Raises
-    ------
-    BuildError
-        The network's tail is not linear.
     """
-    if network.config.build == "faithful":
-        raise BuildError(
-            f"{name}: the tail of the faithful build has a SiLU, which no synapse computes; train the build 'chip', whose "
-            "tail is one convolution"
-        )
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         samples = network.pack(*network.corrupt(images)).numpy()
         currents = network.time_table().numpy()
+    method = "stream_step" if network.config.build == "faithful" else "step"
     with firing_threshold(network, threshold):
         return lower(
-            network, samples, folder, name=name, timesteps=network.config.timesteps, method="step", bits=bits,
+            network, samples, folder, name=name, timesteps=network.config.timesteps, method=method, bits=bits,
             per_channel=per_channel, wide=wide, chip=chip,
             host_steps=[HostStep(LOOK_UP_TIME, "coding_n", {"currents": currents})],
         )  # fmt: skip
+
+
+def host_tail(network: SpikingUNet) -> Tail | None:
+    """The part of a network behind its program, for :class:`~spikewright.hardware.noise.ChipNoise`; None if it has none."""
+    if network.config.build != "faithful":
+        return None
+
+    def tail(streams: NDArray[np.float64]) -> NDArray[np.float64]:
+        with torch.no_grad():
+            told = network.tell(torch.from_numpy(streams).float().movedim(1, 0))
+        return np.asarray(told.numpy(), np.float64)
+
+    return tail
