@@ -130,6 +130,46 @@ def test_levels_and_delays_are_those_of_the_table(built: tuple[Any, Lowered]) ->
     assert all(not p.relay for p in program.populations)
 
 
+#: The published network: source of each stream taken back, its level, the second population of the block that takes it,
+#: its level, and the population behind that block.
+PUBLISHED = [
+    ("m0_n1", 20, "u3_0_n2", 25, "u3_1_n1"),
+    ("d3_1_n1", 18, "u3_1_n2", 27, "u3_2_n1"),
+    ("d3_0_n1", 16, "u3_2_n2", 29, "up3_n1"),
+    ("down2_n1", 15, "u2_0_n2", 32, "u2_1_n1"),
+    ("d2_1_n1", 13, "u2_1_n2", 34, "u2_2_n1"),
+    ("d2_0_n1", 11, "u2_2_n2", 36, "up2_n1"),
+    ("down1_n1", 10, "u1_0_n2", 39, "u1_1_n1"),
+    ("d1_1_n1", 8, "u1_1_n2", 41, "u1_2_n1"),
+    ("d1_0_n1", 6, "u1_2_n2", 43, "up1_n1"),
+    ("down0_n1", 5, "u0_0_n2", 46, "u0_1_n1"),
+    ("d0_1_n1", 3, "u0_1_n2", 48, "u0_2_n1"),
+    ("d0_0_n1", 1, "u0_2_n2", 50, "readout"),
+]
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_the_published_depth_has_51_populations_and_delays_within_six_bits(
+    build: Build, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    config = UNetConfig((8, 8), 1, 2, (1, 2, 2, 4), 2, diffusion_steps=10, build=build)
+    program = lower_denoiser(SpikingUNet(config).eval(), torch.rand(4, 1, 8, 8) * 2 - 1, tmp_path).program
+    assert [p.start for p in program.populations] == [*range(52)]
+    assert program.steps(1) == 55
+    found = {(g.source, g.target): g.delay for g in program.synapses}
+    for number, (source, early, target, late, behind) in enumerate(PUBLISHED, 1):
+        assert (program.population(source).start, program.population(target).start) == (early, late)
+        assert found[source, target] == 4 * number
+        if build == "lean":
+            assert found[source, behind] == 4 * number + 1
+    assert max(found.values()) == (49 if build == "lean" else 50)
+    groups: dict[str, int] = {}
+    for group in program.synapses:
+        groups[group.target] = groups.get(group.target, 0) + 1
+    assert max(groups.values()) == (3 if build == "lean" else 8)
+
+
 def test_neurons_of_streams_taken_back_do_not_exist(built: tuple[Any, Lowered]) -> None:
     model, lowered = built
     sizes = {p.name: p.size for p in lowered.program.populations}
