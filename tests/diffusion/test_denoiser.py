@@ -18,6 +18,7 @@ from spikewright.export.linear import Conv2d, ConvTranspose2d
 from spikewright.export.record import run_module
 from spikewright.hardware import host, reference
 from spikewright.hardware.emulator import Emulator
+from spikewright.hardware.lava import driver
 from spikewright.hardware.noise import ChipNoise, time_currents, with_time
 from spikewright.hardware.program import ProgramError
 from spikewright.hardware.recording import compare
@@ -192,6 +193,19 @@ def test_every_backend_gives_the_same_integers(built: tuple[Any, Lowered]) -> No
     for k in range(3):
         alone = Emulator(lowered.program).run(inputs.select(slice(k, k + 1)))
         assert (alone.readouts["readout"] == fast.readouts["readout"][k]).all()
+
+
+@pytest.mark.lava
+def test_lava_gives_the_same_integers_streamed(built: tuple[Any, Lowered]) -> None:
+    """Two images back to back, each with biases of its own that are written as each population's window begins."""
+    model, lowered = built
+    inputs, _ = host.encode(lowered.program, seen(model, 2))
+    try:
+        outside = driver.run(lowered.program, inputs, detail="states", time_limit=300)
+    except driver.LavaUnavailable as error:
+        pytest.skip(str(error))
+    ours = Emulator(lowered.program).run(inputs, detail="states")
+    assert compare(outside, ours, [*ours.spikes]).equal
 
 
 def test_the_host_writes_the_time_beside_spikes(built: tuple[Any, Lowered]) -> None:
