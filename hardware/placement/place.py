@@ -14,6 +14,7 @@ import numpy as np
 
 from ...export.formats import Ints
 from ...export.levels import Finding
+from ...export.unroll import unroll
 from ..chip import Chip
 from ..program import Population, Program
 from . import limits as names
@@ -124,7 +125,8 @@ class _Round:
         self._rank = {p.name: rank for rank, p in enumerate(flow)}
         self._reached: dict[str, Ints] = {}
         for population in reversed(flow):
-            reached = self._destinations(population)
+            # None of its own cores is there yet, but a neuron with a synapse onto itself reaches the one it will be in.
+            reached = self._destinations(population) + self._onto_itself(population)
             expected = [reached]
             if self._in_a_loop(population.name):
                 # The round before may have reached more cores than this one will: an estimate, which may be too high.
@@ -171,6 +173,14 @@ class _Round:
             if met is not None:
                 reached.reshape(met.grid)[selection(met.bounds)] += met.mask()
         return reached
+
+    def _onto_itself(self, population: Population) -> Ints:
+        """1 for each neuron with a synapse onto itself; (neurons,)."""
+        found = np.zeros(population.size, np.bool_)
+        for group in self._program.outputs_of(population.name):
+            if group.target == population.name:
+                found |= unroll(group.map).diagonal() != 0
+        return found.astype(np.int64)
 
     def _put(self, demand: Demand, bounds: Bounds) -> None:
         """Into the first core with room, or a new one."""

@@ -186,6 +186,16 @@ def test_a_population_that_feeds_itself() -> None:
     assert {f.rule for f in stuck.findings} == {names.OUTPUT_AXONS}
 
 
+def test_a_neuron_onto_itself_reaches_the_core_that_it_is_in() -> None:
+    """Five cores of the next population, and its own: six where four are allowed, and the finding says six."""
+    program = chain(dense(1, 1), dense(5, 1))
+    loop = SynapseGroup("loop", "p0", "p0", dense(1, 1), 0, 0, 1)
+    program = replace(program, synapses=(*program.synapses, loop))
+    placement = check(program, chip_with(neurons_per_core=1, output_axons_per_core=4))
+    (finding,) = placement.findings
+    assert finding.detail.startswith("neuron 0 alone takes 6 ")
+
+
 def test_thresholds_of_their_own_cost_cores_and_a_note_says_so() -> None:
     program = chain(dense(32, 4))
     program = replace(program, populations=(population("p0", (32,), threshold=np.arange(32) + 1),))
