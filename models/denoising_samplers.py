@@ -112,8 +112,12 @@ class Denoising:
         """
         seen, time = self.noisy, self.time
         told = np.asarray(epsilon, np.float64)
-        if told.shape != seen.shape or not np.isfinite(told).all():
-            raise ValueError(f"noise of shape {told.shape}, the images want {seen.shape}, and finite numbers")
+        if told.shape != seen.shape:
+            raise ValueError(f"noise of shape {told.shape} for images of shape {seen.shape}")
+        if not np.isfinite(told).all():
+            raise ValueError(
+                f"predicted noise is not finite at index {time}; look for NaN in the network's weights"
+            )
         last = self._position + 1 == len(self.times)
         rule = self._posterior if self.rule == "ddpm" else self._deterministic
         self._made[self.active] = rule(seen, self._image(seen, told, time), time, last)

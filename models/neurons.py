@@ -59,12 +59,8 @@ class _LeakySequence(torch.autograd.Function):
         if runs_in_loops(grad_spikes):
             from .fused import leaky_backward
 
-            return (
-                leaky_backward(grad_spikes, membranes, spikes, beta, threshold, surrogate),
-                None,
-                None,
-                None,
-            )
+            found = leaky_backward(grad_spikes, membranes, spikes, beta, threshold, surrogate)
+            return found, None, None, None
         out = torch.empty_like(membranes)
         later = torch.zeros_like(membranes[0])  # dL/du[t+1]
         for t in range(membranes.shape[0] - 1, -1, -1):

@@ -102,15 +102,13 @@ def _look_up(patterns, strips, begin, end, tables, row, stride, cells, origin): 
 
 
 @njit(nogil=True, cache=True)
-def look_up(words, word, place, keep, shift, strips, blocks, at_once, tables, row, stride, cells):  # type: ignore[no-untyped-def]
+def look_up(words, word, place, keep, shift, strips, tables, row, stride, cells):  # type: ignore[no-untyped-def]
     """Synaptic sums of binary rasters (see :class:`spikewright.hardware.emulation.tabling.Tabling`).
 
     Parameters
     ----------
     words : ndarray of uint64
         Rasters (steps, inputs) of zeros and ones, a byte each, in whole words.
-    at_once : int
-        Output pixels of a block.
     stride : int
         Cells from an output pixel to the next.
     cells : ndarray of int16 or int32
@@ -119,12 +117,12 @@ def look_up(words, word, place, keep, shift, strips, blocks, at_once, tables, ro
     masks, patterns = np.empty(words.shape[1] + 1, np.uint8), np.empty(word.size, np.uint8)
     for t in range(words.shape[0]):
         _read(words[t], masks, word, place, keep, shift, patterns)
-        _look_up(patterns, strips, 0, blocks[-1], tables, row, stride, cells[t], 0)
+        _look_up(patterns, strips, 0, len(strips), tables, row, stride, cells[t], 0)
 
 
 @njit(nogil=True, cache=True)
 def look_up_and_integrate(  # type: ignore[no-untyped-def]
-    words, word, place, keep, shift, strips, blocks, at_once, tables, row, stride, pixels, factor, others, constant, bias,
+    words, word, place, keep, shift, strips, tables, row, stride, blocks, at_once, pixels, factor, others, constant, bias,
     aligned, keep_u, keep_v, plain, current, reset, spikes, fired, membranes,
 ):  # fmt: skip
     """As :func:`look_up` and then :func:`.neurons.integrate`, block by block; further as :func:`.lanes.gather_and_integrate`."""

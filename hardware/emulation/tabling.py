@@ -70,14 +70,14 @@ class Tabling:
     ) -> None:
         """As :meth:`.gathering.Gathering.integrate`."""
         look_up_and_integrate(
-            raster.view(np.uint64), *self._plan, self.pixels, np.int32(factor), others, *neurons, *outputs
-        )
+            raster.view(np.uint64), *self._plan, self.blocks, self.at_once, self.pixels, np.int32(factor), others, *neurons,
+            *outputs,
+        )  # fmt: skip
 
     @property
     def _plan(self) -> tuple[Any, ...]:
         return (
-            self.word, self.place, self.keep, self.shift, self.strips, self.blocks, self.at_once, self.tables, self.row,
-            self.channels,
+            self.word, self.place, self.keep, self.shift, self.strips, self.tables, self.row, self.channels,
         )  # fmt: skip
 
 

@@ -169,3 +169,9 @@ def test_a_torch_fidelity_that_cannot_be_imported_is_reported(
     found = fidelity.paper_fidelity(pictures(2, 1, 4, 4), pictures(2, 1, 4, 4))
     assert not found.available
     assert "torch-fidelity cannot be imported" in found.reason
+
+
+def test_too_few_images_for_the_protocol_are_a_reason(inception: list[torch.Tensor]) -> None:
+    found = fidelity.paper_fidelity(pictures(COUNT, 3, 4, 4), pictures(COUNT - 1, 3, 4, 4))
+    assert (found.available, found.as_released, found.correct) == (False, None, None)
+    assert "1,280 test images, not 1,279" in found.reason

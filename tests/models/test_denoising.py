@@ -147,9 +147,12 @@ def test_a_state_of_something_else_is_refused() -> None:
             other.restore(state)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 3, 8, 11)), np.full((2, *SHAPE), np.nan)])
-def test_noise_that_does_not_fit_is_refused(bad: NDArray[np.float64]) -> None:
-    with pytest.raises(ValueError, match="finite"):
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [(np.zeros((2, 3, 8, 11)), r"noise of shape \(2, 3, 8, 11\)"), (np.full((2, *SHAPE), np.nan), "not finite at index")],
+)  # fmt: skip
+def test_noise_that_does_not_fit_is_refused(bad: NDArray[np.float64], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         Denoising(2, SHAPE, SCHEDULE).step(bad)
 
 
