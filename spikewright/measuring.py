@@ -85,7 +85,7 @@ def _in_tiles(
 def quality(
     images: Images,
     unseen: Images,
-    reconstructed: dict[str, Images],
+    reconstructed: dict[str, Images] | None,
     generated: dict[str, Images],
     autoencoder: Autoencoder,
 ) -> parts.Quality:
@@ -93,6 +93,8 @@ def quality(
 
     Parameters
     ----------
+    reconstructed : dict of str to ndarray or None
+        ``images`` as each version reconstructs them; None where a system reconstructs nothing.
     unseen : ndarray
         Real images beside the test images; as many of them as were generated give the floor, since the distance
         depends on the number of samples.
@@ -106,22 +108,31 @@ def quality(
     real = features(images)
 
     def row(name: str) -> parts.QualityRow:
+        distance = frechet_distance(features(generated[name]), real)
+        if reconstructed is None:
+            return parts.QualityRow(
+                reconstruction_mse=None,
+                reconstruction_mse_ci95=None,
+                fad_reconstruction=None,
+                fad_samples=distance,
+            )
         mean, half = mean_and_interval(reconstruction_error(reconstructed[name], images))
         return parts.QualityRow(
             reconstruction_mse=mean,
             reconstruction_mse_ci95=half,
             fad_reconstruction=frechet_distance(features(reconstructed[name]), real),
-            fad_samples=frechet_distance(features(generated[name]), real),
+            fad_samples=distance,
         )
 
     rows = {name: row(name) for name in ("ann", "float", "int8")}
-    gap = 100 * (rows["int8"].reconstruction_mse / rows["float"].reconstruction_mse - 1)
+    chip, floating = rows["int8"].reconstruction_mse, rows["float"].reconstruction_mse
+    gap = None if chip is None or floating is None else 100 * (chip / floating - 1)
     return parts.Quality(
         ann=rows["ann"],
         float=rows["float"],
         int8=rows["int8"],
         gap_percent=gap,
-        within_one_percent=gap <= GAP_LIMIT,
+        within_one_percent=None if gap is None else gap <= GAP_LIMIT,
         fad_floor=frechet_distance(features(unseen[: len(generated["int8"])]), real),
         fad_trace=float(np.trace(np.cov(real, rowvar=False))),
     )

@@ -1,13 +1,21 @@
-"""What a report says of images that several programs make together, the host drawing tokens between their runs.
+"""What a report says of images that programs make in many runs, the host working between them.
 
-A generated image is what the counts speak of: all runs of all programs that it takes. Means over images are floats.
+Two ways are known: the host draws tokens, which a last program turns into an image, or it walks down a Gaussian
+diffusion, whose noise one program predicts. A generated image is what the counts speak of: all runs of all programs
+that it takes. Means over images are floats.
 """
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Final, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
 
 from .part import Amount, Count, Part
+
+#: Fields of a generation that go with drawn tokens, and those that go with a diffusion's sampler.
+TOKEN_FIELDS: Final = ("temperature", "positions", "expected_evaluations", "tokens", "paper_fid")
+SAMPLER_FIELDS: Final = ("sampler", "noise")
 
 
 class Program(Part):
@@ -50,8 +58,44 @@ class TokenQuality(Part):
     )
 
 
+class Sampler(Part):
+    """How the host walks from Gaussian noise to an image."""
+
+    rule: Literal["ddim", "ddpm"]
+    steps: Count = Field(description="Evaluations of the denoiser an image.")
+    diffusion_steps: Count = Field(description="Indices of the diffusion that the network was trained on.")
+    threshold: Amount = Field(
+        description="Factor on all firing thresholds (threshold guidance); 1 is as trained."
+    )
+    threshold_note: str = Field(description="What the factor means in integer thresholds; may be empty.")
+
+
+class NoiseQuality(Part):
+    """How well noise is predicted: mean squared errors over held-out images."""
+
+    images: Count = Field(description="Test images, each seen at one index of the diffusion.")
+    mse_float: Amount
+    mse_int8: Amount = Field(description="The same of the integer program, whatever its bit width.")
+    mse_ann: Amount | None = Field(description="The same of the ANN twin.")
+    gap_percent: float = Field(description="Integer error over float's, minus one, in per cent.")
+    limit_percent: Amount = Field(
+        default=1.0, description="Per cent by which the integer program's error may exceed float's."
+    )
+    within_limit: bool
+
+
+class EvaluationEnergy(Part):
+    """What one evaluation of the denoiser costs by one accounting."""
+
+    title: str
+    snn_joule: Amount
+    ann_joule: Amount
+    ratio: float = Field(description="snn_joule / ann_joule.")
+    note: str = Field(description="What is charged; may be empty.")
+
+
 class SampleQuality(Part):
-    """Quality of one version's generated images, and of its reconstructions as SSIM."""
+    """Quality of one version's generated images, and of its reconstructions, where it makes any, as SSIM."""
 
     fad: float | None = Field(description="Frechet autoencoder distance, generated images to test images.")
     classifier_frechet: float | None = Field(
@@ -73,7 +117,7 @@ class SampleFloors(Part):
 
 
 class SameImage(Part):
-    """The same images generated again by another backend: every spike, logit, token and pixel held against."""
+    """The same images generated again by another backend: every spike and every value that the host makes of them held against."""
 
     backend: str = Field(description="Against what the emulator was held: ``lava`` or ``reference``.")
     images: Count
@@ -136,15 +180,32 @@ class PerImage(Part):
 
 
 class Generation(Part):
-    """Images from nothing: the denoiser runs until every token is drawn, the decoder turns them into an image."""
+    """Images from nothing: the denoiser runs until every token is drawn, or until no noise is left.
+
+    Exactly one of ``tokens`` and ``sampler`` is given, with the fields that go with it; a file leaves out the others'.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"oneOf": [{"required": list(way)} for way in (TOKEN_FIELDS, SAMPLER_FIELDS)]},
+    )
 
     programs: list[Program] = Field(description="In order of data flow.")
-    temperature: Amount = Field(description="Divides the logits before a token is drawn.")
+    temperature: Amount | None = Field(
+        default=None, description="Divides the logits before a token is drawn; with tokens."
+    )
     seed: int
-    positions: Count = Field(description="Tokens of an image.")
+    positions: Count | None = Field(default=None, description="Tokens of an image; with tokens.")
     evaluations: Amount = Field(description="Runs of the denoiser a generated image, mean over images.")
-    expected_evaluations: Amount = Field(description="Their expectation.")
-    tokens: TokenQuality
+    expected_evaluations: Amount | None = Field(
+        default=None, description="Their expectation; with tokens, whose drawing leaves some of them out."
+    )
+    tokens: TokenQuality | None = None
+    sampler: Sampler | None = None
+    noise: NoiseQuality | None = Field(default=None, description="With a sampler.")
+    evaluation_energy: list[EvaluationEnergy] | None = Field(
+        default=None, description="One evaluation of the denoiser, by each accounting that was applied to it."
+    )
     samples: dict[str, SampleQuality] = Field(description="By version: ann, float, int8.")
     floors: SampleFloors
     same_images: list[SameImage]
@@ -152,5 +213,24 @@ class Generation(Part):
     host_macs: Count = Field(description="Multiply-accumulates that the host computes for a generated image.")
     host_share_note: str = Field(description="What the host computes and what is left out; may be empty.")
     published: list[PublishedFigure] | None = Field(description="None where nothing was published.")
-    paper_fid: PaperFid
+    paper_fid: PaperFid | None = Field(default=None, description="With tokens.")
     per_image: PerImage
+
+    @property
+    def has_ssim(self) -> bool:
+        """Whether reconstructions of any version were held against their test images by SSIM."""
+        return any(row.ssim_reconstruction is not None for row in self.samples.values())
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.tokens is None) == (self.sampler is None):
+            raise ValueError("exactly one of `tokens` and `sampler` has to be given")
+        ways = {"tokens": TOKEN_FIELDS, "sampler": SAMPLER_FIELDS}
+        given, other = ("tokens", "sampler") if self.sampler is None else ("sampler", "tokens")
+        for field in ways[given]:
+            if getattr(self, field) is None:
+                raise ValueError(f"`{field}` goes with `{given}` and is not given")
+        for field in ways[other]:
+            if getattr(self, field) is not None:
+                raise ValueError(f"`{field}` goes with `{other}`, not with `{given}`")
+        return self

@@ -80,9 +80,11 @@ def report_json(report: Report) -> str:
 
 
 def _absent(report: Report) -> dict[str, Any]:
-    """Fields that a report without a generation does not have."""
-    if report.generation is not None:
-        return {}
+    """Fields that a report without a generation does not have, or that do not go with the one it has."""
+    generation = report.generation
+    if generation is not None:
+        fields = GENERATION_FIELDS["Generation"]
+        return {"generation": {field: True for field in fields if getattr(generation, field) is None}}
     layer = dict.fromkeys(GENERATION_FIELDS["Layer"], True)
     return {"layers": {"__all__": layer}, **dict.fromkeys(GENERATION_FIELDS["Report"], True)}
 
