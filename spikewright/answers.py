@@ -7,8 +7,8 @@ from typing import Literal
 
 from .benchmarks.report.checks import same_image
 from .benchmarks.report.generation import Generation
-from .benchmarks.report.generation_tables import elbo_gap, exceeds_limit
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
+from .benchmarks.report.token_tables import elbo_gap, exceeds_limit
 from .benchmarks.report.units import share
 
 

@@ -11,7 +11,7 @@ from . import tables
 from .captions import Drawing, captions
 from .energy_figure import energies
 from .figure_style import PIXELS_PER_INCH
-from .image_figures import generated, reconstructions
+from .image_figures import Shared, generated, reconstructions
 from .layer_figures import layer_activity, layer_agreement
 from .pictures import Pictures
 from .raster_figure import rasters
@@ -25,19 +25,17 @@ DPI = 200
 def draw(report: Report, pictures: Pictures) -> dict[str, Drawing]:
     """Draw every picture that there is something to draw for, by name."""
     bits, energy, rows = report.weight_bits, report.energy, report.equivalence.quantisation
-    programs = report.generation is not None
+    shared, run = _kind(report)
     sample = tables.sample_name(report)
     drawings: dict[str, Callable[[], Figure]] = {}
-    if len(pictures.originals):
+    if len(pictures.originals) and pictures.reconstructions:
         drawings["reconstructions"] = lambda: reconstructions(
             pictures.originals, pictures.reconstructions, bits
         )
     if any(len(images) for images in pictures.generated.values()):
-        drawings["generated"] = lambda: generated(pictures.generated, bits, programs=programs)
+        drawings["generated"] = lambda: generated(pictures.generated, bits, shared=shared)
     if pictures.rasters:
-        drawings["rasters"] = lambda: rasters(
-            pictures.rasters, "one run of each program" if programs else "one sample"
-        )
+        drawings["rasters"] = lambda: rasters(pictures.rasters, run)
     if rows:
         drawings["agreement"] = lambda: layer_agreement(rows, bits)
     if report.layers:
@@ -45,7 +43,16 @@ def draw(report: Report, pictures: Pictures) -> dict[str, Drawing]:
     if energy:
         drawings["energy"] = lambda: energies(energy, sample)
     said = captions(report)
-    return {name: _encode(figure(), said[name]) for name, figure in drawings.items()}
+    return {name: _encode(figure(), said[name]) for name, figure in drawings.items() if name in said}
+
+
+def _kind(report: Report) -> tuple[Shared, str]:
+    """What images of float and chip share, and what a raster is of."""
+    if report.generation is None:
+        return "latent spikes", "one sample"
+    if report.generation.sampler is None:
+        return "random numbers", "one run of each program"
+    return "noise", "one evaluation"
 
 
 def _encode(figure: Figure, caption: str) -> Drawing:

@@ -2,84 +2,51 @@
 
 from __future__ import annotations
 
-from . import units
+from . import denoising_tables, token_tables, units
 from .checks import Check, same_image
-from .generation import Exchange, Generation, PaperFid, PublishedFigure, TokenQuality
+from .generation import Exchange, Generation, PublishedFigure, SampleQuality
+from .prediction import ORDER, Prediction
 from .schema import Report
 from .tables import DASH, Table, version_name
-from .units import MISSING, amount, amount_interval, count, joule_interval, plain, share
-
-ORDER = ("float", "int8", "ann")
+from .units import MISSING, amount, amount_interval, count, joule_interval, plain
 
 
 def opening(generation: Generation) -> str:
     """How an image comes about, in figures."""
-    return (
-        f"The host starts from {count(generation.positions)} hidden positions and draws their tokens with the denoiser, "
-        f"in {amount(generation.evaluations)} evaluations on the mean ({amount(generation.expected_evaluations)} expected; "
-        "those that would draw nothing are left out); the decoder then makes the image. "
-        f"Temperature {units.significant(generation.temperature)}, seed {generation.seed}."
-    )
+    if generation.sampler is None:
+        return token_tables.opening(generation)
+    return denoising_tables.opening(generation.sampler, generation.seed)
+
+
+def prediction(report: Report, generation: Generation) -> Prediction:
+    """How well each version predicts what the host goes by, tokens or noise."""
+    if generation.tokens is not None:
+        return token_tables.prediction(report, generation.tokens)
+    assert generation.noise is not None  # the schema demands one of the two
+    return denoising_tables.prediction(report, generation.noise)
 
 
 def samples(report: Report, generation: Generation) -> Table:
     """Quality of each version's generated images, and what real images would score."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    ssim = generation.has_ssim
     for key in (*ORDER, *(key for key in generation.samples if key not in ORDER)):
         if key not in generation.samples:
             continue
         row = generation.samples[key]
-        value, half = row.ssim_reconstruction, row.ssim_reconstruction_ci95
-        ssim = plain(value) if value is None or half is None else units.with_interval(value, half)
         name = version_name(key, report.weight_bits)
-        rows.append((name, plain(row.fad), plain(row.classifier_frechet), ssim))
+        similarity = (_similarity(row),) if ssim else ()
+        rows.append((name, plain(row.fad), plain(row.classifier_frechet), *similarity))
     floors = generation.floors
-    rows.append(("Floor: real training images", plain(floors.fad), plain(floors.classifier_frechet), DASH))
-    return Table(("Version", "FAD", "Classifier distance", "SSIM reconstructions"), rows)
+    none = (DASH,) if ssim else ()
+    rows.append(("Floor: real training images", plain(floors.fad), plain(floors.classifier_frechet), *none))
+    column = ("SSIM reconstructions",) if ssim else ()
+    return Table(("Version", "FAD", "Classifier distance", *column), rows)
 
 
-def tokens(report: Report, quality: TokenQuality) -> Table:
-    """How well each version predicts tokens, and how alike float and chip choose them."""
-    head = ("Tokens", *(version_name(key, report.weight_bits) for key in ORDER))
-    bounds = (quality.elbo_float, quality.elbo_int8, quality.elbo_ann)
-    bits = [plain(value) if value is None else f"{value:.4f}" for value in bounds]  # as fine as their gap
-    accuracies = (share(quality.masked_accuracy_float), share(quality.masked_accuracy_int8))
-    rows = [
-        ("ELBO, bits a token", *bits),
-        ("Hidden positions guessed right", *accuracies, DASH),
-        ("Hidden positions guessed like float", DASH, share(quality.token_agreement), DASH),
-        ("Encoder chooses float's token", DASH, share(quality.encoder_token_agreement), DASH),
-    ]
-    return Table(head, rows)
-
-
-def codebook_note(quality: TokenQuality) -> str:
-    """How much of the codebook is used, and what guessing by frequency would reach."""
-    return (
-        f"{count(quality.used_codes)} of {count(quality.codes)} codes are used, perplexity "
-        f"{units.significant(quality.perplexity)}; guessing by frequency alone takes "
-        f"{units.significant(quality.unigram_bits)} bits a token. Several codes may stand for much the same patch, so "
-        "the encoder is judged by its reconstructions, not by its tokens."
-    )
-
-
-def elbo_gap(quality: TokenQuality) -> float:
-    """Bits a token that the integer program needs more than the float network."""
-    return quality.elbo_int8 - quality.elbo_float
-
-
-def exceeds_limit(quality: TokenQuality) -> bool:
-    """Whether the integer program's bound is more than the limit above the float network's."""
-    return not quality.within_limit or elbo_gap(quality) > quality.elbo_limit
-
-
-def tokens_note(report: Report, quality: TokenQuality) -> str:
-    """The gap of the bounds in a sentence."""
-    gap = f"{elbo_gap(quality):+.4f}".replace("-", "−")
-    side = "beyond" if exceeds_limit(quality) else "within"
-    chip = version_name("int8", report.weight_bits)
-    limit = units.significant(quality.elbo_limit)
-    return f"ELBO, {chip} against float SNN: {gap} bits a token, {side} the limit of {limit}."
+def _similarity(row: SampleQuality) -> str:
+    value, half = row.ssim_reconstruction, row.ssim_reconstruction_ci95
+    return plain(value) if value is None or half is None else units.with_interval(value, half)
 
 
 def same_images(generation: Generation) -> Table:
@@ -157,23 +124,20 @@ def published(report: Report, rows: list[PublishedFigure]) -> Table:
     """The authors' figures beside this run's, where it is of the same data set."""
     assert report.generation is not None
     paper = report.generation.paper_fid
-    own = report.fidelity.fid if report.fidelity.available else None
-    figures = (plain(paper.as_released), plain(paper.correct), plain(own))
+    own = plain(report.fidelity.fid if report.fidelity.available else None)
+    head, figures = ["This run: FID, all images"], [own]
+    if paper is not None:
+        head = ["This run: its protocol", "true root", "FID, all images"]
+        figures = [plain(paper.as_released), plain(paper.correct), own]
+    here = _letters(report.dataset)
     return Table(
-        (
-            "Data set",
-            "On the published figure",
-            "Published FID",
-            "This run: its protocol",
-            "true root",
-            "FID, all images",
-        ),
+        ("Data set", "On the published figure", "Published FID", *head),
         [
             (
                 row.dataset,
                 row.note or DASH,
                 units.significant(row.fid),
-                *(figures if _letters(row.dataset) == _letters(report.dataset) else ["another data set"] * 3),
+                *(figures if _letters(row.dataset) == here else ["another data set"] * len(figures)),
             )
             for row in rows
         ],
@@ -181,9 +145,10 @@ def published(report: Report, rows: list[PublishedFigure]) -> Table:
     )
 
 
-def paper_note(paper: PaperFid) -> str:
-    """Why the paper's protocol was not repeated; empty where it was."""
-    return "" if paper.available else f"By the paper's protocol: {MISSING}. {paper.reason}"
+def paper_note(generation: Generation) -> str:
+    """Why the paper's protocol was not repeated; empty where it was, or where there is none."""
+    paper = generation.paper_fid
+    return "" if paper is None or paper.available else f"By the paper's protocol: {MISSING}. {paper.reason}"
 
 
 PUBLISHED_NOTE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,12 +11,19 @@ from numpy.typing import NDArray
 
 from .figure_style import INK, TEXT_SIZE, WIDTH, new_figure, set_title
 from .pictures import Images
+from .prediction import ORDER
 from .tables import version_name
 from .terms import VERSIONS
 
 MOST_IMAGES = 16
 _LABEL, _GAP, _TITLE, _MARGIN = 1.15, 0.05, 0.42, 0.08  # inches
 _LARGEST_CELL, _NARROWEST = 1.35, 5.0
+Shared = Literal["latent spikes", "random numbers", "noise"]
+_SHARED: dict[Shared, str] = {
+    "latent spikes": "from the same latent spikes",
+    "random numbers": "drew with the same random numbers",
+    "noise": "from the same noise",
+}
 _BAD_PIXEL = np.array([1.0, 0.0, 1.0], np.float32)
 
 
@@ -33,20 +41,18 @@ def reconstructions(originals: Images, versions: Mapping[str, Images], weight_bi
     return grid("Test images and their reconstructions", rows)
 
 
-def generated(versions: Mapping[str, Images], weight_bits: int = 8, *, programs: bool = False) -> Figure:
+def generated(
+    versions: Mapping[str, Images], weight_bits: int = 8, *, shared: Shared = "latent spikes"
+) -> Figure:
     """Draw images that each version generated.
 
     Parameters
     ----------
-    programs : bool
-        Whether tokens were drawn between programs: float and chip then share their random numbers and come first,
-        where they else share their latent spikes.
+    shared : str
+        What images of float and chip have in common. They come first where programs run many times an image.
     """
-    if programs:
-        title = "Generated images (float and chip drew with the same random numbers)"
-        return grid(title, _rows(versions, weight_bits, ("float", "int8", "ann")))
-    title = "Generated images (float and chip from the same latent spikes)"
-    return grid(title, _rows(versions, weight_bits))
+    order = tuple(VERSIONS) if shared == "latent spikes" else ORDER
+    return grid(f"Generated images (float and chip {_SHARED[shared]})", _rows(versions, weight_bits, order))
 
 
 def _rows(

@@ -7,9 +7,12 @@ import re
 from collections.abc import Collection, Iterable
 
 from . import generation_tables as views
-from . import tables
+from . import quality_tables, tables
 from .captions import CAPTIONS, captions
 from .checks import checks
+from .denoising_tables import EVALUATION_NOTE, evaluation_energy
+from .facts import facts
+from .generation import Generation
 from .names import printable
 from .schema import EnergyRow, Report, Verdict
 from .tables import Table
@@ -29,7 +32,7 @@ def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS))
         Names of the pictures in the folder ``pictures`` beside the file; others are not linked.
     """
     alone = report.generation is None  # else the generated images stand in their own section
-    drawn = ("reconstructions", "generated", "rasters") if alone else ("reconstructions", "rasters")
+    drawn = ("reconstructions", *(("generated",) if alone else ()), "rasters")
     sample = tables.sample_name(report)
     sections = [
         _head(report),
@@ -59,7 +62,7 @@ def escape(text: str) -> str:
 
 
 def _head(report: Report) -> str:
-    lines = "\n".join(f"- {label}: {escape(value)}" for label, value in tables.facts(report))
+    lines = "\n".join(f"- {label}: {escape(value)}" for label, value in facts(report))
     note = f"> On the data set: {escape(report.dataset_note)}" if report.dataset_note else ""
     title = f"# {escape(report.model)} on {escape(report.chip)}: deployment report"
     parts = (title, lines, note, _answers(report))
@@ -78,17 +81,17 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
     generation = report.generation
     if generation is None:
         return ""
-    quality, published = generation.tokens, generation.published
-    note = escape(views.tokens_note(report, quality))
+    told, published = views.prediction(report, generation), generation.published
+    note = escape(told.note)
     return _section(
         "Generation",
         *_pictures(report, pictures, "generated"),
         escape(views.opening(generation)),
         _table(views.samples(report, generation)),
-        "### Tokens",
-        _table(views.tokens(report, quality)),
-        f"**Note: {note}**" if views.exceeds_limit(quality) else note,
-        escape(views.codebook_note(quality)),
+        f"### {told.title}",
+        _table(told.table),
+        f"**Note: {note}**" if told.loud else note,
+        escape(told.remark),
         "### The same images on other backends",
         _table(views.same_images(generation)) if generation.same_images else views.NOT_REPEATED,
         "### Programs",
@@ -98,12 +101,20 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
         escape(views.host_note(generation)),
         "### From image to image",
         _table(views.per_image(report, generation)),
+        *_accountings(generation),
         "### Published figures",
         _table(views.published(report, published)) if published else views.NOT_PUBLISHED,
-        escape(views.paper_note(generation.paper_fid)) if published else "",
+        escape(views.paper_note(generation)) if published else "",
         views.PUBLISHED_NOTE if published else "",
         _terms(report, "generation"),
     )
+
+
+def _accountings(generation: Generation) -> list[str]:
+    rows = generation.evaluation_energy
+    if not rows:
+        return []
+    return ["### One evaluation, by accounting", _table(evaluation_energy(rows)), EVALUATION_NOTE]
 
 
 def _layers(report: Report, pictures: Collection[str]) -> str:
@@ -121,17 +132,17 @@ def _layers(report: Report, pictures: Collection[str]) -> str:
 
 
 def _quality(report: Report) -> str:
-    note = escape(tables.quality_note(report))
+    note = escape(quality_tables.quality_note(report))
     trace = report.quality.fad_trace
     real = "" if trace is None else f"Trace of the real images' feature covariance: {plain(trace)}."
     samples = report.samples
     return _section(
         "Quality",
-        _table(tables.quality(report)),
-        f"**Note: {note}**" if tables.exceeds_limit(report) else note,
+        _table(quality_tables.quality(report)),
+        f"**Note: {note}**" if quality_tables.exceeds_limit(report) else note,
         f"Over {count(samples.quality)} test images and {count(samples.generated)} generated images. "
         + escape(report.dataset_note),
-        escape(tables.fidelity_note(report.fidelity)),
+        escape(quality_tables.fidelity_note(report.fidelity)),
         real,
         _terms(report, "quality"),
     )
@@ -226,8 +237,7 @@ def _pairs(head: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
 
 
 def _terms(report: Report, section: str) -> str:
-    terms = terms_of(report.generation is not None)
-    return "\n".join(f"- *{term}*: {meaning}" for term, meaning in terms[section])
+    return "\n".join(f"- *{term}*: {meaning}" for term, meaning in terms_of(report)[section])
 
 
 def _pictures(report: Report, pictures: Collection[str], *names: str) -> list[str]:
@@ -236,5 +246,5 @@ def _pictures(report: Report, pictures: Collection[str], *names: str) -> list[st
     return [
         f"![{said[name]}]({PICTURE_FOLDER}/{name}.png)\n\n{said[name]}{note}"
         for name in names
-        if name in pictures
+        if name in pictures and name in said
     ]

@@ -8,9 +8,10 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from . import generation_tables, tables, units
+from . import denoising_tables, generation_tables, quality_tables, tables, units
 from .captions import Drawing
 from .checks import checks
+from .facts import facts
 from .names import printable
 from .schema import Report
 from .terms import QUESTIONS, terms_of
@@ -41,8 +42,11 @@ def render_page(report: Report, drawings: Mapping[str, Drawing]) -> str:
         drawings=drawings,
         answers=[(question, getattr(report.answers, key)) for key, question in QUESTIONS.items()],
         checks=checks(report),
-        terms=terms_of(report.generation is not None),
+        terms=terms_of(report),
+        facts=facts(report),
         tables=tables,
+        quality_tables=quality_tables,
         generation_tables=generation_tables,
+        denoising_tables=denoising_tables,
         units=units,
     )

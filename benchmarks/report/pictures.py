@@ -17,13 +17,14 @@ class Pictures:
     Attributes
     ----------
     originals : ndarray
-        Test images (K, C, H, W) in [-1, 1].
+        Test images (K, C, H, W) in [-1, 1]; none where nothing is reconstructed.
     reconstructions, generated : dict of str to ndarray
         By version (``ann``, ``float``, ``int8``), same layout; generated float and int8 images share their
-        latent spikes, or the random numbers that their tokens were drawn with.
+        latent spikes, the random numbers that their tokens were drawn with, or the noise that they start from.
+        No reconstructions where a system makes none.
     rasters : dict of str to ndarray of uint8
-        By population, in order of data flow: spikes (timesteps, neurons) of one sample on the chip, or of one
-        run of each program.
+        By population, in order of data flow: spikes (timesteps, neurons) of one sample on the chip, of one
+        run of each program, or of one evaluation.
     """
 
     originals: Images

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from . import units
-from .schema import Baseline, EnergyRow, Fidelity, Fit, Layer, Report, ScaleChain, Timing, Totals
+from .schema import Baseline, EnergyRow, Fit, Layer, Report, ScaleChain, Timing, Totals
 from .terms import VERSIONS
-from .units import MISSING, amount, count, joule, plain, rate
+from .units import MISSING, amount, count, joule, rate
 
 DASH = "–"
 
@@ -60,52 +59,10 @@ def sample_name(report: Report) -> str:
     return "sample" if report.generation is None else "generated image"
 
 
-def quality(report: Report) -> Table:
-    """Quality of the three versions, and the floor of the distance."""
-    data = report.quality
-    rows = [
-        (
-            version_name(key, report.weight_bits),
-            units.with_interval(row.reconstruction_mse, row.reconstruction_mse_ci95),
-            plain(row.fad_reconstruction),
-            plain(row.fad_samples),
-        )
-        for key, row in (("ann", data.ann), ("float", data.float_), ("int8", data.int8))
-    ]
-    rows.append(("Floor: real training images", DASH, plain(data.fad_floor), plain(data.fad_floor)))
-    return Table(("Version", "Reconstruction MSE", "FAD reconstructions", "FAD samples"), rows)
-
-
 def version_name(key: str, weight_bits: int) -> str:
     """Name of one version of the network: ``ann``, ``float`` or ``int8``."""
     name = VERSIONS.get(key, key)
     return f"{name} (int{weight_bits})" if key == "int8" else name
-
-
-def exceeds_limit(report: Report) -> bool:
-    """Whether the integer program's error is more than one per cent above the float network's."""
-    return not report.quality.within_one_percent or report.quality.gap_percent > 1
-
-
-def quality_note(report: Report) -> str:
-    """The gap between integer and float in a sentence."""
-    gap = units.signed_percent(report.quality.gap_percent)
-    chip = version_name("int8", report.weight_bits)
-    limit = "beyond the limit of 1 %" if exceeds_limit(report) else "within the limit of 1 %"
-    return f"Reconstruction error, {chip} against float SNN: {gap}, {limit}."
-
-
-def fidelity_note(fidelity: Fidelity) -> str:
-    """FID and inception score, or why they are missing."""
-    if not fidelity.available:
-        return f"FID and inception score: {MISSING}. {_sentence(fidelity.reason)}".strip()
-    fid, score = plain(fidelity.fid), plain(fidelity.inception_score)
-    return f"FID (torch-fidelity): {fid}; inception score: {score}."
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text if not text or text[-1] in ".!?" else f"{text}."
 
 
 def agreement(report: Report) -> Table:
@@ -316,7 +273,7 @@ def fit(fit: Fit) -> Table:
 
 def fit_note(report: Report) -> str:
     """Whose needs are summed up; empty where there is one program."""
-    if report.generation is None:
+    if report.generation is None or len(report.generation.programs) == 1:
         return ""
     return "Neurons, synapses and cores are those of all programs that a generated image needs, side by side on the chip."
 
@@ -343,47 +300,3 @@ def recipe(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _setting(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def facts(report: Report) -> list[tuple[str, str]]:
-    """What was deployed, on what, and by what."""
-    scales = "one scale a channel" if report.per_channel_scales else "one scale a layer"
-    return [
-        ("Model", report.model),
-        ("Data set", report.dataset),
-        ("Chip", report.chip),
-        ("Weights", f"{report.weight_bits} bits, {scales}"),
-        *_times(report),
-        ("Seed", str(report.seed)),
-        ("Written", f"{written(report.created)} by {report.tool}"),
-    ]
-
-
-def _times(report: Report) -> list[tuple[str, str]]:
-    generation = report.generation
-    if generation is None:
-        return [
-            ("Time", f"{report.timesteps} steps a sample, one sample every {report.period} steps"),
-            ("Latency", f"{report.latency_steps} steps from first input to read-out"),
-        ]
-    needed = [program for program in generation.programs if program.runs]
-    runs = [f"{amount(program.runs)} × {program.name}" for program in needed]
-    steps = [f"{program.name} {count(program.timesteps)} steps" for program in needed]
-    return [
-        (
-            "A generated image",
-            f"{' + '.join(runs) or DASH}, {amount(generation.exchange.chip_steps)} chip steps",
-        ),
-        ("Time", f"{', '.join(steps) or DASH} a run"),
-    ]
-
-
-def written(created: str) -> str:
-    """An ISO time to the minute in UTC; anything else as it stands."""
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return created
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%d %H:%M} UTC"

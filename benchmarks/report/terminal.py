@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from rich.table import Table
 from rich.text import Text
 
 from . import generation_tables as views
-from . import tables
+from . import quality_tables, tables
 from .checks import Outcome, checks, same_image
-from .generation import Generation
+from .denoising_tables import evaluation_energy
+from .generation import EvaluationEnergy, Generation
 from .names import printable
 from .schema import Report
 from .terms import QUESTIONS
-from .units import plain
 
 _ANSWER_STYLE = {"yes": "bold green", "no": "bold red", "depends": "bold yellow", "unknown": "bold yellow"}
 _CHECK_STYLE: dict[Outcome, str] = {
     "equal": "green", "rounding": "green", "differs": "bold red", "no verdict": "yellow", "not run": "yellow",
 }  # fmt: skip
+#: Titles of columns that 80 characters a line have no room for.
+_SHORT = {"Reconstruction MSE": "MSE", "FAD reconstructions": "FAD rec."}
 
 
 def print_summary(report: Report, path: Path, console: Console) -> None:
@@ -37,11 +40,15 @@ def print_summary(report: Report, path: Path, console: Console) -> None:
     if report.generation is not None:
         _print_generation(report, report.generation, console)
     console.print(_quality(report))
-    console.print(Text(tables.quality_note(report), style="bold red" if tables.exceeds_limit(report) else ""))
+    if report.quality.reconstructs:
+        loud = quality_tables.exceeds_limit(report)
+        console.print(Text(quality_tables.quality_note(report), style="bold red" if loud else ""))
     if report.dataset_note:
         console.print(Text(printable(report.dataset_note), style="italic"))
     if report.energy:
         console.print(_energy(report))
+    if report.generation is not None and report.generation.evaluation_energy:
+        console.print(_accountings(report.generation.evaluation_energy))
     # Unwrapped, so that the path can be copied whole.
     console.print(Text.assemble("Report: ", (str(path), "bold")), soft_wrap=True)
 
@@ -69,26 +76,27 @@ def _checks(report: Report) -> Table:
 
 
 def _print_generation(report: Report, generation: Generation, console: Console) -> None:
+    if generation.sampler is not None:
+        console.print(Text(printable(views.opening(generation))))
     programs = _grid("Program", numbers=("runs an image", "time steps", "neurons", "cores"))
     for name, _, runs, steps, _, _, neurons, _, cores in views.programs(generation).rows:
         programs.add_row(Text(printable(name)), runs, steps, neurons, cores)
     console.print(programs)
-    tokens = views.tokens(report, generation.tokens)
-    grid = _grid("Generation", numbers=tokens.head[1:])
-    for row in tokens.rows:
+    told = views.prediction(report, generation)
+    grid = _grid("Generation", numbers=told.table.head[1:])
+    for row in told.table.rows:
         grid.add_row(*row)
     console.print(grid)
-    loud = views.exceeds_limit(generation.tokens)
-    console.print(Text(views.tokens_note(report, generation.tokens), style="bold red" if loud else ""))
+    console.print(Text(told.note, style="bold red" if told.loud else ""))
 
 
 def _quality(report: Report) -> Table:
-    data = report.quality
-    grid = _grid("Quality", numbers=("MSE", "FAD rec.", "FAD samples"))
-    for row in tables.quality(report).rows[:3]:
+    table = quality_tables.quality(report)
+    grid = _grid("Quality", numbers=tuple(_SHORT.get(title, title) for title in table.head[1:]))
+    *versions, (_, *floor) = table.rows
+    for row in versions:
         grid.add_row(*row)
-    floor = plain(data.fad_floor)
-    grid.add_row("floor", tables.DASH, floor, floor)
+    grid.add_row("floor", *floor)
     return grid
 
 
@@ -99,6 +107,13 @@ def _energy(report: Report) -> Table:
     )
     for title, snn, host, fp32, int8, *_, even in tables.energy(report.energy).rows:
         grid.add_row(Text(printable(title)), snn, host, fp32, int8, even)
+    return grid
+
+
+def _accountings(rows: Sequence[EvaluationEnergy]) -> Table:
+    grid = _grid("One evaluation, by accounting", numbers=("SNN", "ANN", "SNN / ANN"))
+    for title, _, *numbers in evaluation_energy(rows).rows:
+        grid.add_row(Text(printable(title)), *numbers)
     return grid
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .schema import Report
+
 QUESTIONS = {
     "same": "Is it still the same answer?",
     "fits": "Does it fit the chip?",
@@ -53,7 +55,14 @@ TERMS: dict[str, list[tuple[str, str]]] = {
     ],
 }
 
-#: Terms of a report on images that several programs generate: where it says otherwise, and its own section's.
+_EXCHANGE = ("Exchange", "what host and chip tell each other, over a link that is slow next to either.")
+_CLASSIFIER = (
+    "Classifier distance",
+    "Fréchet distance in the features of a classifier that was trained on this data set; lower is better.",
+)
+_SSIM = ("SSIM", "structural similarity of a reconstruction to its test image; 1 is equal.")
+
+#: Terms of a report on images of drawn tokens: where it says otherwise, and its own section's.
 GENERATION_TERMS: dict[str, list[tuple[str, str]]] = {
     "generation": [
         ("Token", "the number that stands for one small patch of an image; an image is a grid of them."),
@@ -77,20 +86,70 @@ GENERATION_TERMS: dict[str, list[tuple[str, str]]] = {
             "Evaluation",
             "one run of the denoiser, after which the host draws some hidden tokens and keeps them for good.",
         ),
-        ("Exchange", "what host and chip tell each other, over a link that is slow next to either."),
-        (
-            "Classifier distance",
-            "Fréchet distance in the features of a classifier that was trained on this data set; lower is better.",
-        ),
-        ("SSIM", "structural similarity of a reconstruction to its test image; 1 is equal."),
+        _EXCHANGE,
+        _CLASSIFIER,
+        _SSIM,
     ],
     "energy": [
         ("SNN", "the spiking networks, chip and host together, for one generated image."),
         *TERMS["energy"][1:],
     ],
 }
+#: The same of a report on images out of a Gaussian diffusion.
+SAMPLER_TERMS: dict[str, list[tuple[str, str]]] = {
+    "generation": [
+        (
+            "Diffusion",
+            "a chain that mixes an image with more and more Gaussian noise; the index says how far, and generating walks it back.",
+        ),
+        ("DDIM", "a way back that may skip indices and adds no noise on the way."),
+        ("DDPM", "a way back that adds fresh noise after each evaluation but the last."),
+        (
+            "Evaluation",
+            "one run of the denoiser, which predicts the noise in an image; the host then takes a step towards less of it.",
+        ),
+        (
+            "Error of the noise",
+            "mean squared error between the noise that was added to an image and the prediction; lower is better.",
+        ),
+        (
+            "Threshold guidance",
+            "all firing thresholds multiplied by one factor when images are generated, without further training.",
+        ),
+        _EXCHANGE,
+        ("Accounting", "which operations of an evaluation are charged, and at what price."),
+        _CLASSIFIER,
+        _SSIM,
+    ],
+    "energy": [
+        ("SNN", "the spiking network, chip and host together, for one generated image."),
+        *TERMS["energy"][1:],
+    ],
+}
 
 
-def terms_of(generation: bool) -> dict[str, list[tuple[str, str]]]:
-    """Terms by section, of a report with or without a generation."""
-    return {**TERMS, **GENERATION_TERMS} if generation else TERMS
+def terms_of(report: Report) -> dict[str, list[tuple[str, str]]]:
+    """Terms by section, without those of what the report does not speak of."""
+    generation = report.generation
+    if generation is None:
+        terms = TERMS
+    else:
+        terms = {**TERMS, **(GENERATION_TERMS if generation.sampler is None else SAMPLER_TERMS)}
+    absent = _absent(report)
+    return {section: [row for row in rows if row[0] not in absent] for section, rows in terms.items()}
+
+
+def _absent(report: Report) -> set[str]:
+    absent = set() if report.quality.reconstructs else {"MSE"}
+    generation = report.generation
+    if generation is None:
+        return absent
+    if not generation.has_ssim:
+        absent.add("SSIM")
+    if not generation.evaluation_energy:
+        absent.add("Accounting")
+    if generation.sampler is not None:
+        absent.add("DDPM" if generation.sampler.rule == "ddim" else "DDIM")
+        if generation.sampler.threshold == 1:
+            absent.add("Threshold guidance")
+    return absent

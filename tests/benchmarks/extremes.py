@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .generation_reports import IMAGE_NOT_RUN, PARTED, program, same_image, sample_quality
+from .generation_reports import IMAGE_NOT_RUN, PARTED, accounting, program, same_image, sample_quality
 from .reports import FIRST_DIFFERENCE, LAVA_NOT_RUN, NORSE_NOT_RUN, backend, energy_row, layer
 
 EVIL = "<script>alert('x')</script> [a](javascript:x) | `b` $c_d$"
@@ -83,5 +83,49 @@ GENERATION_EXTREMES: dict[str, dict[str, Any]] = {
         "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
         "generation__paper_fid": {"available": False, "reason": EVIL},
         "generation__per_image__joule": {EVIL: {"mean": 1.0, "ci95": 0.0}},
+    },
+}
+DENOISING_EXTREMES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "nothing ran": {
+        "equivalence__lava": LAVA_NOT_RUN,
+        "equivalence__norse": NORSE_NOT_RUN,
+        "fidelity": {"available": False, "reason": "torch-fidelity is not installed"},
+        "generation__same_images": [IMAGE_NOT_RUN],
+        "generation__published": None,
+        "generation__noise__mse_ann": None,
+        "generation__samples": {"float": NOT_MEASURED, "int8": NOT_MEASURED, "ann": NOT_MEASURED},
+        "generation__programs": [program("denoiser", "", 50.0, None)],
+        "generation__evaluation_energy": None,
+        "fit__cores_placed": None,
+    },
+    "nothing at all": {
+        "layers": [],
+        "energy": {},
+        "generation__programs": [],
+        "generation__same_images": [],
+        "generation__samples": {},
+        "generation__published": [],
+        "generation__evaluation_energy": [],
+        "generation__per_image__joule": {},
+    },
+    "huge": {
+        "generation__sampler__steps": 10**30,
+        "generation__sampler__diffusion_steps": 10**30,
+        "generation__sampler__threshold": 1e300,
+        "generation__noise__images": 10**30,
+        "generation__noise__mse_float": 1e300,
+        "generation__noise__mse_int8": 1e-300,
+        "generation__noise__gap_percent": 1e6,
+        "generation__evaluation_energy": [accounting("t" * 150, note="n" * 300, snn_joule=1e300)],
+    },
+    "hostile": {
+        "layers": [layer(EVIL, [2], 0.5, 0) | {"program": EVIL, "runs": 2.5}],
+        "generation__programs": [program(EVIL, EVIL, 2.5, 3)],
+        "generation__same_images": [same_image(EVIL, equal=False, reason=EVIL)],
+        "generation__sampler__threshold": 0.5,
+        "generation__sampler__threshold_note": EVIL,
+        "generation__evaluation_energy": [accounting(EVIL, note=EVIL)],
+        "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
     },
 }

@@ -1,4 +1,4 @@
-"""A synthetic report on images that three programs generate together, as realistic as the views need."""
+"""Synthetic reports on generated images, of drawn tokens and of a Gaussian diffusion, as realistic as the views need."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spikewright.benchmarks.report.generation import TOKEN_FIELDS
 from spikewright.benchmarks.report.pictures import Pictures
 from spikewright.benchmarks.report.schema import Report
 
@@ -31,6 +32,23 @@ ENCODER: list[tuple[str, list[int], float]] = [
     ("e2", [32, 7, 7], 0.081),
     ("e3", [16, 7, 7], 0.092),
 ]
+
+
+UNET: list[tuple[str, list[int], float]] = [
+    ("enc", [16, 28, 28], 0.271),
+    ("d0.0.n1", [16, 28, 28], 0.262),
+    ("d0.0.n2", [16, 28, 28], 0.248),
+    ("down0", [16, 14, 14], 0.301),
+    ("d1.0.n1", [32, 14, 14], 0.283),
+    ("d1.0.n2", [32, 14, 14], 0.266),
+    ("m0.n1", [32, 7, 7], 0.257),
+    ("m0.n2", [32, 7, 7], 0.244),
+    ("up1", [32, 14, 14], 0.292),
+    ("u0.0.n1", [32, 28, 28], 0.278),
+    ("u0.0.n2", [16, 28, 28], 0.269),
+    ("noise", [1, 28, 28], 0.0),
+]
+STEPS = 50
 
 
 def layers_of(program: str, stack: list[tuple[str, list[int], float]], runs: float) -> list[dict[str, Any]]:
@@ -192,9 +210,131 @@ def generation_report_data() -> dict[str, Any]:
     }
 
 
-def make_generation_report(**changes: Any) -> Report:
-    """A report on generated images with fields changed: ``generation__tokens__elbo_int8=...``."""
+def accounting(title: str, **changes: Any) -> dict[str, Any]:
+    note = "First convolution as MACs, every other one as accumulates of its input's spikes."
+    figures = {"snn_joule": 4.5e-5, "ann_joule": 2.14e-4, "ratio": 0.21}
+    return {"title": title, "note": note} | figures | changes
+
+
+def denoising_data() -> dict[str, Any]:
+    """A generation out of a Gaussian diffusion: fifty DDIM steps of one program."""
+    purpose = "noisy image and index to the noise in it; the host takes the step"
+    unet = program(
+        "denoiser",
+        purpose,
+        float(STEPS),
+        104,
+        period=4,
+        latency_steps=31,
+        neurons=101_136,
+        synapses=10_619_280,
+    )
+    shared = {key: value for key, value in generation_data().items() if key not in TOKEN_FIELDS}
+    return shared | {
+        "programs": [unet],
+        "evaluations": float(STEPS),
+        "sampler": {
+            "rule": "ddim",
+            "steps": STEPS,
+            "diffusion_steps": 1_000,
+            "threshold": 1.0,
+            "threshold_note": "",
+        },
+        "noise": {
+            "images": 10_000,
+            "mse_float": 0.06421,
+            "mse_int8": 0.064345,
+            "mse_ann": 0.0389,
+            "gap_percent": 0.21,
+            "limit_percent": 1.0,
+            "within_limit": True,
+        },
+        "evaluation_energy": [
+            accounting("As in the paper"),
+            accounting(
+                "Analogue shortcuts as MACs",
+                note="As in the paper, and convolutions that no spike drives at the price of MACs.",
+                snn_joule=8.45e-5,
+                ratio=0.395,
+            ),
+        ],
+        "samples": {
+            "ann": sample_quality(5.91, 8.7, None),
+            "float": sample_quality(8.12, 12.6, None),
+            "int8": sample_quality(8.2, 12.8, None),
+        },
+        "same_images": [
+            same_image("lava", images=1, evaluations=STEPS, chip_steps=1_550),
+            same_image("reference", images=1, evaluations=STEPS, chip_steps=1_550),
+        ],
+        "exchange": {
+            "spikes_written": 0.0,
+            "bias_words_written": 642_400.0,
+            "spikes_read": 0.0,
+            "state_words_read": 39_200.0,
+            "chip_steps": 204.5,
+        },
+        "host_macs": 5_750_000,
+        "host_share_note": "The sampler's own arithmetic is not counted.",
+        "published": [
+            {"dataset": "MNIST", "fid": 29.48, "note": "32 x 32, 1,000 DDPM steps, 66.7 M parameters"}
+        ],
+    }
+
+
+def denoising_report_data() -> dict[str, Any]:
+    """The JSON of a report on SDDPM."""
     data = generation_report_data()
+    layers = layers_of("denoiser", UNET, float(STEPS))
+    keys = ("neurons", "synapses", "spikes", "sops", "neuron_updates")
+    sums = {key: sum(row[key] for row in layers) for key in keys}
+    rows = {
+        key: {
+            "reconstruction_mse": None,
+            "reconstruction_mse_ci95": None,
+            "fad_reconstruction": None,
+            "fad_samples": distance,
+        }
+        for key, distance in (("ann", 5.91), ("float", 8.12), ("int8", 8.2))
+    }
+    return data | {
+        "model": "SDDPM",
+        "period": 4,
+        "latency_steps": 31,
+        "layers": layers,
+        "reconstruction_layers": [],
+        "quality": data["quality"] | rows | {"gap_percent": None, "within_one_percent": None},
+        "fidelity": {"available": True, "reason": "", "fid": 41.7, "inception_score": 2.31},
+        "baseline": data["baseline"]
+        | {"name": "U-Net without spikes", "nodes": [{"name": "/d0.0/Conv", "operator": "Conv", "macs": 1_806_336}]},
+        "recipe": {"model": {"kind": "SDDPM", "timesteps": 4}, "deploy": {"steps": STEPS}},
+        "files": {"report": "report.json", "program": "denoiser/program.npz"},
+        "totals": data["totals"] | sums | {"host_macs": 5_750_000},
+        "equivalence": data["equivalence"]
+        | {
+            "quantisation": [
+                {"name": f"denoiser: {name}", "agreement": 0.9987 - 0.0004 * i, "rate_float": rate, "rate_int8": rate}
+                for i, (name, _, rate) in enumerate(UNET[:-1])
+            ],
+        },
+        "fit": data["fit"]
+        | {"neurons": sums["neurons"], "synapses": sums["synapses"], "cores_placed": 104, "findings": []},
+        "dataset": "MNIST",
+        "generation": denoising_data(),
+    }  # fmt: skip
+
+
+def make_denoising_report(**changes: Any) -> Report:
+    """A report on a Gaussian diffusion with fields changed: ``generation__noise__mse_int8=...``."""
+    return _changed(denoising_report_data(), changes)
+
+
+def make_generation_report(**changes: Any) -> Report:
+    """A report on images of drawn tokens with fields changed: ``generation__tokens__elbo_int8=...``."""
+    return _changed(generation_report_data(), changes)
+
+
+def _changed(data: dict[str, Any], changes: dict[str, Any]) -> Report:
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = data
@@ -207,14 +347,25 @@ def make_generation_report(**changes: Any) -> Report:
 def generation_pictures() -> Pictures:
     """Sixteen generated images a version, eight reconstructed, rasters of two programs."""
 
-    def versions(seed: int, count: int) -> dict[str, Any]:
-        noise = {"ann": 0.05, "float": 0.1, "int8": 0.12}
-        return {key: blob_images(count, 1, 28, 28, level, seed) for key, level in noise.items()}
-
     rng = np.random.default_rng(3)
     rasters = {
         f"{where}: {name}": (rng.random((steps, int(np.prod(shape)))) < rate).astype(np.uint8)
         for where, stack, steps in (("denoiser", DENOISER[:4], 4), ("decoder", DECODER[:3], 8))
         for name, shape, rate in stack
     }
-    return Pictures(blob_images(8, 1, 28, 28), versions(0, 8), versions(20, 16), rasters)
+    return Pictures(blob_images(8, 1, 28, 28), _versions(0, 8), _versions(20, 16), rasters)
+
+
+def denoising_pictures() -> Pictures:
+    """Sixteen generated images a version, and rasters of one evaluation; nothing is reconstructed."""
+    rng = np.random.default_rng(3)
+    rasters = {
+        f"denoiser: {name}": (rng.random((4, int(np.prod(shape)))) < rate).astype(np.uint8)
+        for name, shape, rate in UNET[:-1]
+    }
+    return Pictures(np.zeros((0, 1, 28, 28), np.float32), {}, _versions(20, 16), rasters)
+
+
+def _versions(seed: int, count: int) -> dict[str, Any]:
+    noise = {"ann": 0.05, "float": 0.1, "int8": 0.12}
+    return {key: blob_images(count, 1, 28, 28, level, seed) for key, level in noise.items()}

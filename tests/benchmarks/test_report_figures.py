@@ -17,7 +17,7 @@ from spikewright.benchmarks.report import figures
 from spikewright.benchmarks.report.pictures import Images, Pictures
 from spikewright.benchmarks.report.schema import EnergyRow, Layer, LayerAgreement
 
-from .generation_reports import generation_pictures, make_generation_report
+from .generation_reports import denoising_pictures, generation_pictures, make_generation_report
 from .reports import blob_images, energy_row, layer, make_pictures, make_report
 
 LONG = "encoder.stage_number_three.residual.second_convolution.$population_with_a_name$_beyond_reason"
@@ -61,7 +61,11 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "one silent layer": lambda: figures.layer_activity(layers(0.0, name=LONG)),
     "huge layers": lambda: figures.layer_activity(layers(1e308, 1.0, 0.0)),
     "forty layers": lambda: figures.layer_activity(layers(*range(40), name=LONG)),
-    "images of several programs": lambda: figures.generated(generation_pictures().generated, programs=True),
+    "images of several programs": lambda: figures.generated(
+        generation_pictures().generated, shared="random numbers"
+    ),
+    "images out of noise": lambda: figures.generated(denoising_pictures().generated, shared="noise"),
+    "rasters of an evaluation": lambda: figures.rasters(denoising_pictures().rasters, "one evaluation"),
     "layers of several programs": lambda: figures.layer_activity(
         make_generation_report().layers, "generated image"
     ),

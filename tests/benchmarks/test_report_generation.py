@@ -239,7 +239,7 @@ def test_pictures_speak_of_generated_images() -> None:
     assert {name: drawing.caption for name, drawing in drawings.items()} == GENERATION_CAPTIONS
     for drawing in drawings.values():
         assert Image.open(BytesIO(drawing.png)).width > 0
-    figure = figures.generated(generation_pictures().generated, programs=True)
+    figure = figures.generated(generation_pictures().generated, shared="random numbers")
     texts = [text.get_text() for text in figure.texts]
     assert texts[1:] == ["float SNN", "chip (int8)", "ANN"]
     assert "same random numbers" in texts[0]
