@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from .benchmarks.report import denoising_tables, token_tables
 from .benchmarks.report.checks import same_image
 from .benchmarks.report.generation import Generation
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
-from .benchmarks.report.token_tables import elbo_gap, exceeds_limit
 from .benchmarks.report.units import share
 
 
@@ -31,12 +31,14 @@ def answers(
 
 
 def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
-    gap = _gap(quality, bits)
     parted = _parted(e)
     if parted is not None:
         return parted
+    gap = _gap(quality, bits)
+    if not gap:
+        return Verdict(status="unknown", text="The reconstruction error was not measured.")
     if not quality.within_one_percent:
-        return _too_far(quality, e, gap)
+        return _too_far(e, gap)
     if not e.lava.ran:
         return Verdict(status="unknown", text=f"The {gap}; the Lava check did not run ({e.lava.reason}).")
     if not e.norse.ran:
@@ -51,8 +53,14 @@ def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
 
 
 def _gap(quality: Quality, bits: int) -> str:
-    moved = "worse" if quality.gap_percent > 0 else "better"
-    return f"reconstruction error at {bits} bits is {abs(quality.gap_percent):.2f} % {moved} than the float network's"
+    """How reconstructions differ; empty where there are none."""
+    if quality.gap_percent is None:
+        return ""
+    return f"reconstruction error at {bits} bits is {_moved(quality.gap_percent)} than the float network's"
+
+
+def _moved(percent: float) -> str:
+    return f"{abs(percent):.2f} % {'worse' if percent > 0 else 'better'}"
 
 
 def _parted(e: Equivalence) -> Verdict | None:
@@ -78,15 +86,17 @@ def _parted(e: Equivalence) -> Verdict | None:
     return None
 
 
-def _too_far(quality: Quality, e: Equivalence, gap: str) -> Verdict:
+def _too_far(e: Equivalence, gap: str) -> Verdict:
+    return Verdict(status="no", text=f"The {gap}, more than 1 %{_first_below(e)}.")
+
+
+def _first_below(e: Equivalence) -> str:
     first = e.first_layer_below_99_percent
-    parts = f"; spikes first part at {first} (below 99 % agreement)" if first else ""
-    return Verdict(status="no", text=f"The {gap}, more than 1 %{parts}.")
+    return f"; spikes first part at {first} (below 99 % agreement)" if first else ""
 
 
 def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) -> Verdict:
-    """Same images on every backend that made them, tokens as well predicted, reconstructions as good."""
-    gap, tokens = _gap(quality, bits), made.tokens
+    """Same images on every backend that made them, tokens or noise as well predicted, reconstructions as good."""
     found = [(same_image(row), row) for row in made.same_images]
     for check, row in found:
         if check.outcome == "differs":
@@ -98,36 +108,53 @@ def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) 
     parted = _parted(e)
     if parted is not None:
         return parted
-    bound = f"at {bits} bits the denoiser needs {tokens.elbo_int8:.4f} bits a token, the float network {tokens.elbo_float:.4f}"
-    if exceeds_limit(tokens):
-        alike = f"the likeliest code is the same in {share(tokens.token_agreement)} of hidden positions"
-        return Verdict(
-            status="no",
-            text=f"{bound[0].upper()}{bound[1:]}, {elbo_gap(tokens):+.4f} where {tokens.elbo_limit:g} is the limit; {alike}.",
-        )
-    if not quality.within_one_percent:
-        return _too_far(quality, e, gap)
+    predicted, worse = _predicted(made, e, bits)
+    if worse is not None:
+        return worse
+    gap = _gap(quality, bits)
+    if gap and not quality.within_one_percent:
+        return _too_far(e, gap)
+    figures = f"{predicted}; the {gap}" if gap else predicted
+    first = f"The {gap}; {predicted}" if gap else _sentence(predicted)
     equal = [(check, row) for check, row in found if check.outcome == "equal"]
     missing = "; ".join(f"{check.name} {check.words}" for check, _ in found if check.outcome != "equal")
     if not equal:
         why = missing or "none was generated a second time"
-        return Verdict(
-            status="unknown", text=f"No images were compared between backends ({why}); {bound}; the {gap}."
-        )
+        return Verdict(status="unknown", text=f"No images were compared between backends ({why}); {figures}.")
     if not e.lava.ran and all(row.backend != "lava" for _, row in equal):
         return Verdict(
-            status="unknown", text=f"The {gap}; {bound}; Lava confirmed nothing ({missing or e.lava.reason})."
+            status="unknown", text=f"{first}; Lava confirmed nothing ({missing or e.lava.reason})."
         )
     if not e.norse.ran:
-        return Verdict(
-            status="unknown", text=f"The {gap}; {bound}; the norse check did not run ({e.norse.reason})."
-        )
+        return Verdict(status="unknown", text=f"{first}; the norse check did not run ({e.norse.reason}).")
     agreed = " and ".join(
         f"{check.name} on {row.images:,} image{'' if row.images == 1 else 's'} ({row.neuron_steps:,} neuron steps)"
         for check, row in equal
     )
     besides = f" Not repeated as whole images: {missing}." if missing else ""
-    return Verdict(status="yes", text=f"The emulator agrees with {agreed}; {bound}; the {gap}.{besides}")
+    return Verdict(status="yes", text=f"The emulator agrees with {agreed}; {figures}.{besides}")
+
+
+def _predicted(made: Generation, e: Equivalence, bits: int) -> tuple[str, Verdict | None]:
+    """How well the integer program predicts tokens or noise, and the verdict where that is beyond its limit."""
+    tokens, noise = made.tokens, made.noise
+    if tokens is not None:
+        words = f"at {bits} bits the denoiser needs {tokens.elbo_int8:.4f} bits a token, the float network {tokens.elbo_float:.4f}"
+        if not token_tables.exceeds_limit(tokens):
+            return words, None
+        gap = f"{token_tables.elbo_gap(tokens):+.4f} where {tokens.elbo_limit:g} is the limit"
+        alike = f"the likeliest code is the same in {share(tokens.token_agreement)} of hidden positions"
+        return words, Verdict(status="no", text=f"{_sentence(words)}, {gap}; {alike}.")
+    assert noise is not None  # the schema demands one of the two
+    words = f"at {bits} bits the error of the noise is {_moved(noise.gap_percent)} than the float network's"
+    if not denoising_tables.exceeds_limit(noise):
+        return words, None
+    limit = f"where {noise.limit_percent:g} % is the limit"
+    return words, Verdict(status="no", text=f"{_sentence(words)}, {limit}{_first_below(e)}.")
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _fits(fitted: Fit) -> Verdict:
@@ -181,5 +208,4 @@ def _cost(energy: Mapping[str, EnergyRow], subject: str = "") -> Verdict:
         if subject
         else "it depends on the model",
     }
-    sentence = f"{subject}{said[status]}"
-    return Verdict(status=status, text=f"{sentence[0].upper()}{sentence[1:]}: {'; '.join(rows)}.")
+    return Verdict(status=status, text=f"{_sentence(subject + said[status])}: {'; '.join(rows)}.")

@@ -11,11 +11,12 @@ from spikewright.benchmarks.report.schema import Answers
 from tests.benchmarks.generation_reports import (
     IMAGE_NOT_RUN,
     PARTED,
+    make_denoising_report,
     make_generation_report,
     program,
     same_image,
 )
-from tests.benchmarks.reports import LAVA_NOT_RUN, NORSE_NOT_RUN, backend, make_report
+from tests.benchmarks.reports import LAVA_NOT_RUN, NORSE_NOT_RUN, backend, make_report, report_data
 
 
 def asked(**changes: Any) -> Answers:
@@ -93,6 +94,92 @@ def test_generated_images_never_say_more_than_the_checks(
 ) -> None:
     same = made(**changes).same
     assert (same.status, words in same.text) == (status, True), same.text
+
+
+def denoised(**changes: Any) -> Answers:
+    report = make_denoising_report(**changes)
+    return answers(
+        report.quality, report.equivalence, report.fit, report.energy, report.weight_bits, report.generation
+    )
+
+
+def test_images_out_of_noise_are_the_same_on_every_count() -> None:
+    same = denoised().same
+    assert same.status == "yes"
+    assert same.text.endswith("at 8 bits the error of the noise is 0.21 % worse than the float network's.")
+    for words in ("Lava on 1 image (5,334,336 neuron steps)", "Reference on 1 image ("):
+        assert words in same.text, words
+    for words in ("token", "econstruction", "None"):
+        assert words not in same.text
+    assert "0.40 % better" in denoised(generation__noise__gap_percent=-0.4).same.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"generation__same_images": [PARTED]}, "no", "Lava differ in 17 spikes (first at denoiser.s3"),
+        ({"equivalence__reference": backend(equal=False, differing_spikes=3)}, "no", "reference interpreter differ in 3"),
+        (
+            {"equivalence__norse__spike_mismatches": 9},
+            "no",
+            "norse and snnTorch differ in 7 spikes that rounding does not explain",
+        ),
+        (
+            {"generation__noise__gap_percent": 3.2, "equivalence__first_layer_below_99_percent": "m0.n1"},
+            "no",
+            "At 8 bits the error of the noise is 3.20 % worse than the float network's, where 1 % is the limit; spikes first part at m0.n1",
+        ),
+        ({"generation__noise__within_limit": False}, "no", "where 1 % is the limit."),
+        ({"generation__noise__gap_percent": 1.5, "generation__noise__limit_percent": 2.0}, "yes", "1.50 % worse"),
+        (
+            {"generation__same_images": []},
+            "unknown",
+            "(none was generated a second time); at 8 bits the error of the noise",
+        ),
+        ({"generation__same_images": [IMAGE_NOT_RUN]}, "unknown", "Lava did not run: lava-nc is not installed"),
+        (
+            {"generation__same_images": [IMAGE_NOT_RUN, same_image("reference")], "equivalence__lava": LAVA_NOT_RUN},
+            "unknown",
+            "At 8 bits the error of the noise is 0.21 % worse than the float network's; Lava confirmed nothing",
+        ),
+        (
+            {"generation__same_images": [IMAGE_NOT_RUN, same_image("reference")]},
+            "yes",
+            "Not repeated as whole images: Lava did not run",
+        ),
+        ({"equivalence__norse": NORSE_NOT_RUN}, "unknown", "float network's; the norse check did not run"),
+    ],
+)  # fmt: skip
+def test_images_out_of_noise_never_say_more_than_the_checks(
+    changes: dict[str, Any], status: str, words: str
+) -> None:
+    same = denoised(**changes).same
+    assert (same.status, words in same.text) == (status, True), same.text
+
+
+def test_answers_without_reconstructions() -> None:
+    blank = {"reconstruction_mse": None, "reconstruction_mse_ci95": None}
+    quality = report_data()["quality"]
+    quality |= {key: quality[key] | blank for key in ("ann", "float", "int8")}
+    quality |= {"gap_percent": None, "within_one_percent": None}
+    assert asked(quality=quality).same.status == "unknown"
+    drawn = made(quality=quality).same
+    assert drawn.status == "yes"
+    assert drawn.text.endswith("the float network 1.1417.")
+
+
+@pytest.mark.parametrize(
+    ("cores", "status", "words"),
+    [
+        (104, "yes", "104 of 128 cores of Loihi 2 (denoiser 104)"),
+        (300, "no", "alone needs more than the 128 cores"),
+        (None, "yes", "cores of Loihi 2"),
+    ],
+)
+def test_one_program_has_to_fit(cores: int | None, status: str, words: str) -> None:
+    fits = denoised(generation__programs=[program("denoiser", "", 50.0, cores)]).fits
+    assert (fits.status, words in fits.text) == (status, True), fits.text
+    assert denoised().cost.text.startswith("A generated image costs ")
 
 
 @pytest.mark.parametrize(
