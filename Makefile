@@ -18,12 +18,12 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate threshold-sweep compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: MODEL=esvae|spiking-diffusion DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
+	@echo "Variables: MODEL=esvae|spiking-diffusion|sddpm DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
 	@echo "           BITS=2..8 STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
 
 export-loihi: $(VENV)/.runtime  ## The whole job: weights, NIR, int8, program, Lava check, energy report
@@ -35,8 +35,13 @@ train: $(VENV)/.runtime  ## Train a recipe's networks anew, into build/<model>-<
 verify: $(VENV)/.runtime  ## Repeat the checks of a build: norse, reference, Lava
 	@$(BIN)/spikewright verify $(BUILD)
 
-generate: $(VENV)/.runtime  ## 64 images of MODEL=spiking-diffusion, with the spikes and energy of each
-	@$(BIN)/spikewright generate --model spiking-diffusion --dataset $(DATASET) $(if $(SEED),--seed $(SEED))
+# ESVAE draws its images as it is deployed.
+generate: $(VENV)/.runtime  ## 64 images of MODEL=spiking-diffusion or sddpm, with the spikes and energy of each
+	@$(BIN)/spikewright generate --model $(MODEL:esvae=spiking-diffusion) --dataset $(DATASET) $(if $(SEED),--seed $(SEED))
+
+threshold-sweep: $(VENV)/.runtime  ## Threshold guidance of SDDPM on DATASET: quality against thresholds; writes docs/threshold_guidance.md
+	@$(BIN)/spikewright generate --model sddpm --dataset $(DATASET) --count 1
+	@$(BIN)/python -m spikewright.sddpm.threshold_sweep build/sddpm-$(DATASET)
 
 # Deploys both on the same data set and judges their images by the same features; minutes an image set on two cores.
 compare-models: $(VENV)/.runtime  ## ESVAE and Spiking-Diffusion beside each other on MNIST; writes docs/generative.md

@@ -16,6 +16,7 @@ from scipy.special import expit
 
 from ..export.formats import BIAS_MAX, split_bias
 from ..export.linear import LinearMap, dense_operations, expand_channels
+from ..export.unroll import unroll
 from .program import Inputs, Program, ProgramError
 from .program_io import MAP_ARRAYS, map_from_header
 from .recording import Recording
@@ -154,11 +155,17 @@ def prior_spikes(program: Program, count: int, seed: int) -> NDArray[np.uint8]:
 
 
 def operations(program: Program) -> int:
-    """Multiply-accumulates that the host computes for a sample: its encoders, borders excluded."""
-    total = 0
-    for encoder in program.host.get("encoders", []):
-        total += dense_operations(_map(program, encoder))
-    return total
+    """Multiply-accumulates that the host computes for a sample: its encoders, borders excluded.
+
+    An encoder that only hands values on, as the currents of a diffusion's time are to all pixels, multiplies nothing.
+    """
+    maps = [_map(program, encoder) for encoder in program.host.get("encoders", [])]
+    return sum(dense_operations(map_) for map_ in maps if not _copies(map_))
+
+
+def _copies(map_: LinearMap) -> bool:
+    """Whether every output of a map is one of its inputs, or nothing."""
+    return bool((map_.weight == 1).all()) and int(unroll(map_).getnnz(1).max(initial=0)) <= 1
 
 
 def _map(program: Program, encoder: dict[str, Any]) -> LinearMap:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import host
-from .program import Program, ProgramError
+from .program import Inputs, Program, ProgramError
 from .session import Session
 
 Tail: TypeAlias = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -75,16 +75,25 @@ class ChipNoise:
     def __init__(self, session: Session, tail: Tail | None = None) -> None:
         self.session, self.tail, self.clipped = session, tail, 0
 
-    def __call__(self, images: NDArray[np.float64], time: int) -> NDArray[np.float64]:
-        """Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion."""
+    def __call__(self, images: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+        """Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion, or at one each (N,)."""
+        self.session.write(self.inputs(images, time))
+        self.session.step()
+        return self.read(images.shape)
+
+    def inputs(self, images: NDArray[np.float64], time: int | NDArray[np.int64]) -> Inputs:
+        """What the host writes for such images."""
         program = self.session.program
         inputs, clipped = host.encode(program, with_time(program, images, time))
         self.clipped += clipped
-        self.session.write(inputs)
-        self.session.step()
+        return inputs
+
+    def read(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Noise in the images of such a shape that the session's last evaluation saw."""
+        program = self.session.program
         last = program.populations[-1]
         recording = self.session.read([last.name], "counts" if self.tail is None else "states")
         if self.tail is None:
-            return (recording.readouts[last.name] / last.scale).reshape(images.shape)
+            return (recording.readouts[last.name] / last.scale).reshape(shape)
         streams = recording.membranes[last.name] / last.scale
-        return self.tail(streams.reshape(len(images), program.timesteps, *last.shape)).reshape(images.shape)
+        return self.tail(streams.reshape(shape[0], program.timesteps, *last.shape)).reshape(shape)

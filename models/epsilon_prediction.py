@@ -15,8 +15,8 @@ from .noise_schedule import NoiseSchedule
 from .spike_losses import mean_rate
 from .unet_layout import UNetConfig
 
-#: Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion, whoever tells it.
-NoisePredictor: TypeAlias = Callable[[NDArray[np.float64], int], NDArray[np.float64]]
+#: Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion, or at one each (N,), whoever tells it.
+NoisePredictor: TypeAlias = Callable[[NDArray[np.float64], int | NDArray[np.int64]], NDArray[np.float64]]
 
 
 class EpsilonPrediction(nn.Module):
@@ -81,8 +81,8 @@ def predictor(network: EpsilonPrediction) -> NoisePredictor:
     """What a sampler asks, answered by a network in evaluation mode."""
     device = network.kept.device
 
-    def predict(images: NDArray[np.float64], time: int) -> NDArray[np.float64]:
-        times = torch.full((len(images),), time, device=device)
+    def predict(images: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+        times = torch.from_numpy(np.full(len(images), time, np.int64)).to(device)
         with torch.no_grad():
             told = network(torch.from_numpy(images).float().to(device), times)
         return np.asarray(told.cpu().numpy(), np.float64)
@@ -97,20 +97,24 @@ def held_out_error(
     *,
     seed: int = 0,
     parts: int = 20,
+    batch: int = 100,
+    report: Callable[[int, int], None] = lambda done, count: None,
 ) -> float:
     """Mean squared error of the noise in images (N, C, H, W) that training did not show.
 
     Image k is seen at a random index out of its own ``1 / parts`` of the diffusion, in turn, so that all of it counts
-    alike and few images do; noise and indices follow from the seed and the image's number.
+    alike and few images do; noise and indices follow from the seed and the image's number. ``batch`` images are seen at
+    once, and ``report`` is told how many of how many were.
     """
     numbers = np.arange(len(images))
     chance = uniforms(seed, Purpose.STAGE, numbers, 1)[:, 0]
     times = np.floor((numbers % parts + chance) / parts * schedule.steps).astype(np.int64)
-    noise = normals(seed, Purpose.NOISE, numbers, images[0].size).reshape(images.shape)
+    left = schedule.alpha_bar[times][:, None, None, None]
     total = 0.0
-    for time in np.unique(times):
-        chosen = np.flatnonzero(times == time)
-        left = schedule.alpha_bar[time]
-        told = predict(np.sqrt(left) * images[chosen] + np.sqrt(1 - left) * noise[chosen], int(time))
-        total += float(np.square(told - noise[chosen]).sum())
-    return total / noise.size
+    for start in range(0, len(images), batch):
+        some = slice(start, start + batch)
+        drawn = normals(seed, Purpose.NOISE, numbers[some], images[0].size).reshape(images[some].shape)
+        told = predict(np.sqrt(left[some]) * images[some] + np.sqrt(1 - left[some]) * drawn, times[some])
+        total += float(np.square(told - drawn).sum())
+        report(min(start + batch, len(images)), len(images))
+    return total / images.size

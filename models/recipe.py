@@ -15,11 +15,12 @@ from pydantic import (
     model_serializer,
 )
 
-from . import esvae, sdid, vector_quantised
+from . import esvae, sdid, unet_layout, vector_quantised
 from .codebook import Start
 from .esvae import ESVAEConfig
 from .schedules import Schedule
 from .sdid import SDIDConfig
+from .unet_layout import Build, UNetConfig
 from .vector_quantised import VQConfig
 
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -74,6 +75,29 @@ class DiffusionModel(Section):
     timesteps: PositiveInt | None = None
     denoiser_channels: Widths | None = None
     denoiser_timesteps: PositiveInt | None = None
+
+
+class UNetModel(Section):
+    """An SDDPM: a spiking U-Net that tells the noise in an image.
+
+    Attributes
+    ----------
+    kind : str
+        Published system.
+    size : str
+        Named size; single fields below override it.
+    build, channels, multipliers, blocks, timesteps, diffusion_steps
+        As in :class:`~spikewright.models.unet_layout.UNetConfig`.
+    """
+
+    kind: Literal["sddpm"]
+    size: Literal["S", "M", "M+", "L", "paper"] = "S"
+    build: Build = "chip"
+    channels: PositiveInt | None = None
+    multipliers: Widths | None = None
+    blocks: PositiveInt | None = None
+    timesteps: PositiveInt | None = None
+    diffusion_steps: Annotated[int, Field(ge=2)] = 1000
 
 
 class DataRecipe(Section):
@@ -162,6 +186,15 @@ class DiffusionTraining(Section):
     classifier: TrainRecipe
 
 
+class UNetTraining(Section):
+    """Training of the spiking U-Net, of its ANN twin, and of the two networks behind Frechet distances."""
+
+    unet: TrainRecipe
+    unet_ann: TrainRecipe
+    fad: TrainRecipe
+    classifier: TrainRecipe
+
+
 def model_config(model: ModelRecipe, data: DataRecipe, in_channels: int) -> ESVAEConfig:
     """Network size that a recipe of ESVAE asks for."""
     base = esvae.SIZES[model.size]
@@ -201,8 +234,22 @@ def sdid_config(model: DiffusionModel, vq: VQConfig) -> SDIDConfig:
     )
 
 
-def fad_config(vq: VQConfig) -> ESVAEConfig:
-    """Size of the autoencoder behind FAD beside a vector-quantised one: 32 features from as many stages."""
-    depth = len(vq.channels)
-    channels = tuple(16 * 2**stage for stage in range(depth))
-    return ESVAEConfig(vq.image, vq.in_channels, channels, latent=32, timesteps=1)
+def unet_config(model: UNetModel, data: DataRecipe, in_channels: int) -> UNetConfig:
+    """Size of the U-Net that a recipe of SDDPM asks for."""
+    base = unet_layout.SIZES[model.size]
+    return UNetConfig(
+        image=data.image,
+        in_channels=in_channels,
+        channels=model.channels or base.channels,
+        multipliers=model.multipliers or base.multipliers,
+        blocks=model.blocks or base.blocks,
+        timesteps=model.timesteps or base.timesteps,
+        diffusion_steps=model.diffusion_steps,
+        build=model.build,
+    )
+
+
+def fad_config(image: tuple[int, int], in_channels: int, halvings: int) -> ESVAEConfig:
+    """Size of the autoencoder behind FAD beside a network that halves images so often: 32 features."""
+    channels = tuple(16 * 2**stage for stage in range(halvings))
+    return ESVAEConfig(image, in_channels, channels, latent=32, timesteps=1)

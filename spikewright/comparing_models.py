@@ -30,7 +30,7 @@ from .workspace import Workspace
 
 #: Feature spaces by their name on the page, and the networks that span them.
 SPACES = {"FAD": "fad", "classifier distance": "classifier"}
-TITLES = {"esvae": "ESVAE", "spiking-diffusion": "Spiking-Diffusion"}
+TITLES = {"esvae": "ESVAE", "spiking-diffusion": "Spiking-Diffusion", "sddpm": "SDDPM"}
 BASELINE = "esvae"
 FeatureNetwork: TypeAlias = Autoencoder | FeatureClassifier
 _BATCH = 500  # images that a feature network sees at a time

@@ -20,12 +20,16 @@ from .models.recipe import (
     ModelRecipe,
     Section,
     Training,
+    UNetModel,
+    UNetTraining,
     fad_config,
     model_config,
     sdid_config,
+    unet_config,
     vq_config,
 )
 from .models.sdid import SDIDConfig
+from .models.unet_layout import UNetConfig
 from .models.vector_quantised import VQConfig
 
 
@@ -88,6 +92,31 @@ class DiffusionDeployRecipe(DeployRecipe):
     bound_grids: PositiveInt = 2000
 
 
+class UNetDeployRecipe(DeployRecipe):
+    """Deployment of an SDDPM.
+
+    Attributes
+    ----------
+    sampler : str
+        ``ddim``, deterministic, or ``ddpm``, which visits every index of the diffusion.
+    sampling_steps : int
+        Evaluations of the network an image, by DDIM.
+    threshold_scale : float
+        Factor on all firing thresholds (threshold guidance); 1 is as trained.
+    lava_generations, lava_sampling_steps : int
+        Images that are generated on Lava as well, in so many steps of DDIM.
+    noise_images : int
+        Test images that the error of the noise is taken over.
+    """
+
+    sampler: Literal["ddim", "ddpm"] = "ddim"
+    sampling_steps: PositiveInt = 50
+    threshold_scale: Annotated[float, Field(gt=0)] = 1.0
+    lava_generations: PositiveInt = 2
+    lava_sampling_steps: PositiveInt = 3
+    noise_images: PositiveInt = 2000
+
+
 class Recipe(Section):
     """Everything that leads to one deployment; each published system has a recipe of its own.
 
@@ -102,9 +131,9 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     seed: Annotated[int, Field(ge=0)] = 1
     train_seed: Annotated[int, Field(ge=0)] = 1
-    model: ModelRecipe | DiffusionModel
+    model: ModelRecipe | DiffusionModel | UNetModel
     data: DataRecipe
-    train: Training | DiffusionTraining
+    train: Training | DiffusionTraining | UNetTraining
     quantise: QuantiseRecipe = QuantiseRecipe()
     deploy: DeployRecipe = DeployRecipe()
 
@@ -153,11 +182,42 @@ class DiffusionRecipe(Recipe):
 
     def fad_config(self, channels: int) -> ESVAEConfig:
         """Size of the autoencoder behind FAD."""
-        return fad_config(self.vq_config(channels))
+        return fad_config(self.data.image, channels, len(self.vq_config(channels).channels))
+
+
+class UNetRecipe(Recipe):
+    """Recipe of an SDDPM."""
+
+    model: UNetModel
+    train: UNetTraining
+    deploy: UNetDeployRecipe = UNetDeployRecipe()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> UNetRecipe:
+        self.config(1)
+        for name in ("sampling_steps", "lava_sampling_steps"):
+            steps = getattr(self.deploy, name)
+            if steps > self.model.diffusion_steps:
+                raise ValueError(
+                    f"deploy.{name} = {steps}: the diffusion has {self.model.diffusion_steps} steps"
+                )
+        return self
+
+    def config(self, channels: int) -> UNetConfig:
+        """Size of the network for images of so many channels."""
+        return unet_config(self.model, self.data, channels)
+
+    def fad_config(self, channels: int) -> ESVAEConfig:
+        """Size of the autoencoder behind FAD."""
+        return fad_config(self.data.image, channels, max(len(self.config(channels).multipliers) - 1, 1))
 
 
 #: Recipes by the published system that they name.
-RECIPES: dict[str, type[Recipe]] = {"esvae": ESVAERecipe, "spiking-diffusion": DiffusionRecipe}
+RECIPES: dict[str, type[Recipe]] = {
+    "esvae": ESVAERecipe,
+    "spiking-diffusion": DiffusionRecipe,
+    "sddpm": UNetRecipe,
+}
 
 
 def recipe_type(table: Mapping[str, Any]) -> type[Recipe]:
@@ -165,7 +225,8 @@ def recipe_type(table: Mapping[str, Any]) -> type[Recipe]:
     model = table.get("model")
     kind = model.get("kind", "esvae") if isinstance(model, Mapping) else "esvae"
     if not isinstance(kind, str) or kind not in RECIPES:
-        raise RecipeError(f"model.kind = {kind!r}: input should be {' or '.join(map(repr, RECIPES))}")
+        known = ", ".join(map(repr, RECIPES))
+        raise RecipeError(f"model.kind = {kind!r}: input should be one of {known}")
     return RECIPES[kind]
 
 

@@ -9,10 +9,17 @@ from typing import Any
 
 from . import deployment, lowering, verification
 from .benchmarks.report.schema import Report
+from .diffusion import drawing as diffusion_drawing
 from .diffusion import reporting, system
 from .diffusion import verification as diffusion_verification
+from .errors import BuildError
+from .generating.drawing import Drawn
 from .progress import Steps
-from .recipe import DiffusionRecipe
+from .recipe import DiffusionRecipe, UNetRecipe
+from .sddpm import drawing as sddpm_drawing
+from .sddpm import reporting as sddpm_reporting
+from .sddpm import system as sddpm_system
+from .sddpm import verification as sddpm_verification
 from .verification import Verification
 from .workspace import Workspace
 
@@ -56,8 +63,32 @@ DIFFUSION = Deployment(
     system.export_system, system.load_system, diffusion_verification.verify_system, reporting.report_system,
     tuple(system.PARTS),
 )  # fmt: skip
+SDDPM = Deployment(
+    sddpm_system.export_system, sddpm_system.load_system, sddpm_verification.verify_system,
+    sddpm_reporting.report_system,
+)  # fmt: skip
 
 
 def deployment_of(workspace: Workspace) -> Deployment:
     """The deployment of a recipe's system."""
+    if isinstance(workspace.recipe, UNetRecipe):
+        return SDDPM
     return DIFFUSION if isinstance(workspace.recipe, DiffusionRecipe) else ONE_PROGRAM
+
+
+def drawing_of(workspace: Workspace) -> Callable[..., Drawn]:
+    """Who draws images of a recipe for a user.
+
+    Raises
+    ------
+    BuildError
+        The system generates otherwise.
+    """
+    if isinstance(workspace.recipe, UNetRecipe):
+        return sddpm_drawing.draw
+    if isinstance(workspace.recipe, DiffusionRecipe):
+        return diffusion_drawing.draw
+    raise BuildError(
+        f"{workspace.recipe.name}: images are generated from spiking-diffusion and sddpm recipes; `spikewright deploy` "
+        "draws those of other systems"
+    )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
-from . import diffusion_stages, esvae_stages
+from . import diffusion_stages, esvae_stages, unet_stages
 from .errors import BuildError, RecipeError
 from .export.whole_file import whole_file
 from .models.checkpoint import load_weights
@@ -24,6 +24,7 @@ from .stage import Split, Stage
 SYSTEMS: dict[str, dict[str, Stage]] = {
     "esvae": esvae_stages.STAGES,
     "spiking-diffusion": diffusion_stages.STAGES,
+    "sddpm": unet_stages.STAGES,
 }
 
 

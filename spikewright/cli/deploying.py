@@ -31,6 +31,7 @@ from .options import (
     RecipeArgument,
     SeedOption,
     StepsOption,
+    ThresholdOption,
     print_json,
     steps_to_stderr,
     workspace,
@@ -56,9 +57,13 @@ def deploy(
     json: JsonOption = False,
     no_lava: NoLavaOption = False,
     require_lava: RequireLava = False,
+    threshold_scale: ThresholdOption = None,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
-    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+    guidance = {"threshold_scale": threshold_scale}
+    place = workspace(
+        recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip, deploy=guidance
+    )
 
     from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
     from ..training import ensure_weights
@@ -96,6 +101,7 @@ def export(
     integrate: IntegrateOption = None,
     wide: WideOption = None,
     data: DataOption = None,
+    threshold_scale: ThresholdOption = None,
 ) -> None:
     """Export a trained network, or a NIR file of any tool: float NIR, integer NIR, timed program."""
     from ..importing import is_nir
@@ -104,14 +110,23 @@ def export(
     if is_nir(recipe):
         from .importing import export_file
 
-        refuse(".nir files", model=model != "esvae", dataset=dataset != "digits", seed=seed is not None)
+        refuse(
+            ".nir files",
+            model=model != "esvae",
+            dataset=dataset != "digits",
+            seed=seed is not None,
+            threshold_scale=threshold_scale is not None,
+        )
         return export_file(
             str(recipe), out, choices, steps=steps, bits=bits, wide=wide, data=data, chip=chip, json=json
         )
     stated = {name: value is not None for name, value in {**choices, "wide": wide, "data": data}.items()}
     refuse("recipes, only .nir files", **stated)
 
-    place = workspace(recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip)
+    guidance = {"threshold_scale": threshold_scale}
+    place = workspace(
+        recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip, deploy=guidance
+    )
 
     from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
     from ..training import ensure_weights

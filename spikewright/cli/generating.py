@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ from .options import (
     JsonOption,
     RecipeArgument,
     SeedOption,
+    ThresholdOption,
     print_json,
     steps_to_stderr,
     workspace,
@@ -32,6 +33,13 @@ class GenerateBackend(StrEnum):
     float = "float"
 
 
+class Sampler(StrEnum):
+    """How the noise is taken off."""
+
+    ddim = "ddim"
+    ddpm = "ddpm"
+
+
 @app.command()
 def generate(
     recipe: RecipeArgument = None,
@@ -45,8 +53,18 @@ def generate(
     seed: SeedOption = None,
     count: Annotated[int, typer.Option(min=1, help="Images.")] = 64,
     temperature: Annotated[
-        float | None, typer.Option(min=0.001, help="Divides the logits; the recipe's by default.")
+        float | None,
+        typer.Option(min=0.001, help="Of Spiking-Diffusion: divides the logits; the recipe's by default."),
     ] = None,
+    sampler: Annotated[
+        Sampler | None,
+        typer.Option(help="Of SDDPM: deterministic, or visiting every index; the recipe's by default."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Of SDDPM: evaluations an image by DDIM; the recipe's by default."),
+    ] = None,
+    threshold_scale: ThresholdOption = None,
     bits: BitsOption = None,
     chip: ChipOption = None,
     out: Annotated[
@@ -68,41 +86,36 @@ def generate(
     The images of a seed are the same, bit for bit, on emulator, reference and Lava. A run that was killed goes on where
     it was.
     """
-    from ..benchmarks.energy import load_models
-    from ..diffusion.baseline import load_twins
-    from ..diffusion.files import Run, write_files
-    from ..diffusion.generation import generate_in_parts
-    from ..diffusion.preparation import prepared
-    from ..diffusion.pricing import image_joules
-    from ..hardware.lava import available
-    from ..recipe import DiffusionRecipe
+    deploy = {
+        "temperature": temperature,
+        "sampler": None if sampler is None else sampler.value,
+        "sampling_steps": steps,
+        "threshold_scale": threshold_scale,
+    }
+    place = workspace(recipe, model, dataset, build, bits=bits, seed=seed, chip=chip, deploy=deploy)
 
-    place = workspace(recipe, model, dataset, build, bits=bits, seed=seed, chip=chip)
-    steps = steps_to_stderr()
-    system = prepared(place, steps)
-    assert isinstance(place.recipe, DiffusionRecipe)
-    warmth = place.recipe.deploy.temperature if temperature is None else temperature
+    from ..benchmarks.energy import load_models
+    from ..generating.files import Run, write_files
+    from ..hardware.lava import available
+    from ..systems import drawing_of
+
+    draw, progress = drawing_of(place), steps_to_stderr()
     folder = out or place.folder / f"generated-{backend.value}-{place.recipe.seed}"
-    began = time.perf_counter()
     if backend == GenerateBackend.lava and not available()[0]:
         typer.echo(f"error: Lava is not installed: {available()[1]}", err=True)
         raise typer.Exit(MISSING)
-    with steps(f"{count} images on {backend.value}") as step:
-        made = generate_in_parts(
-            system, backend.value, count, folder, seed=place.recipe.seed, temperature=warmth,
-            time_limit=time_limit if backend == GenerateBackend.lava else None, report=step.update,
-        )  # fmt: skip
-    joules: dict[str, Any] = {}
+    began = time.perf_counter()
+    limit = time_limit if backend == GenerateBackend.lava else None
+    drawn = draw(place, backend.value, count, folder, progress, limit)
     titles = {name: energy_model.title for name, energy_model in load_models().items()}
-    if backend != GenerateBackend.float:
-        joules = image_joules(system, made, load_twins(place.folder))
-    run = Run(place.recipe.name, backend.value, place.recipe.seed, warmth, time.perf_counter() - began)
-    summary = write_files(made, joules, run, folder)
+    seconds = time.perf_counter() - began
+    run = Run(place.recipe.name, backend.value, place.recipe.seed, seconds, drawn.settings)
+    summary = write_files(drawn.made, drawn.joules, run, folder)
     if json:
         print_json(summary)
         return
     typer.echo(f"{summary['images']} images, {_show(summary['evaluations'])} evaluations each")
-    if joules:
+    if drawn.joules:
         typer.echo(
             f"{_show(summary['spikes'])} spikes and {_show(summary['sops'])} synaptic operations an image"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,6 +41,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 FolderArgument = Annotated[
     Path, typer.Argument(metavar="FOLDER", help="Build folder of `spikewright export`.")
 ]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold-scale",
+        help="Factor on all firing thresholds of an SDDPM (threshold guidance); 1 is as trained.",
+    ),
+]
 NoLavaOption = Annotated[
     bool, typer.Option("--no-lava", help="Leave the Lava check out; the report says so.")
 ]
@@ -55,12 +63,19 @@ def workspace(
     steps: int | None = None,
     seed: int | None = None,
     chip: str | None = None,
+    deploy: Mapping[str, Any] | None = None,
 ) -> Workspace:
-    """The workspace that a command's options describe."""
+    """The workspace that a command's options describe; ``deploy`` are values of the recipe's section of that name."""
     from ..recipe import load_recipe
     from ..workspace import Workspace
 
-    overrides = {"quantise.bits": bits, "model.timesteps": steps, "seed": seed, "deploy.chip": chip}
+    overrides: dict[str, Any] = {
+        "quantise.bits": bits,
+        "model.timesteps": steps,
+        "seed": seed,
+        "deploy.chip": chip,
+    }
+    overrides |= {f"deploy.{key}": value for key, value in (deploy or {}).items()}
     loaded = load_recipe(recipe or f"{model}-{dataset}", overrides)
     return Workspace(loaded, out or Path("build") / loaded.name)
 

@@ -52,14 +52,6 @@ class Twins:
     denoiser: MacCount
     decoder: MacCount
 
-    def macs(self, evaluations: float) -> float:
-        """Multiply-accumulates of an image that took so many evaluations."""
-        return evaluations * self.denoiser.macs + self.decoder.macs
-
-    def activations(self, evaluations: float) -> float:
-        """Values that the counted layers write for such an image."""
-        return evaluations * self.denoiser.activations + self.decoder.activations
-
 
 def export_twins(workspace: Workspace) -> Twins:
     """Write both ONNX files of a recipe's twins into its build folder, and count them."""

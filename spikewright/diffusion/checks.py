@@ -3,78 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
-import numpy as np
-
+from ..generating.same import Pair, SameImages
 from ..hardware import host, tokens
-from ..hardware.program import Inputs, Program
-from ..hardware.session import Session, open_session
 from ..models.sampler import Sampling
 from .system import System
-
-
-@dataclass(frozen=True)
-class SameImages:
-    """What two backends made of the same images.
-
-    Attributes
-    ----------
-    equal : bool
-        Every spike of every population in every evaluation, every read-out and every pixel.
-    evaluations, chip_steps : int
-        Runs of the denoiser over all images, and steps that the second backend took.
-    neuron_steps, differing_spikes, differing_readouts : int
-    seconds : float
-        Of the second backend, opening included.
-    first : str
-        Where they first part; empty where they do not.
-    """
-
-    images: int
-    evaluations: int
-    chip_steps: int
-    equal: bool
-    neuron_steps: int
-    differing_spikes: int
-    differing_readouts: int
-    seconds: float
-    first: str
-
-
-class _Pair:
-    """One program on two backends, in step with each other."""
-
-    def __init__(self, program: Program, backend: str, time_limit: float | None) -> None:
-        self.program = program
-        record = [p.name for p in program.populations]
-        self.ours: Session = open_session(program, "emulator", record=record)
-        options = {"time_limit": time_limit} if backend == "lava" else {}
-        self.theirs: Session = open_session(program, backend, record=record, **options)  # type: ignore[arg-type]
-        self.neuron_steps = self.differing = self.readouts = self.evaluations = 0
-        self.first = ""
-
-    def run(self, inputs: Inputs, what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Read-outs of the last population on both."""
-        ours, theirs = (session.run(inputs, detail="spikes") for session in (self.ours, self.theirs))
-        last = self.program.populations[-1].name
-        self.evaluations += len(ours.readouts[last])
-        for p in self.program.populations:
-            unequal = ours.spikes[p.name] != theirs.spikes[p.name]
-            self.neuron_steps += unequal.size
-            self.differing += int(unequal.sum())
-            if unequal.any() and not self.first:
-                sample, step, neuron = (int(i) for i in np.argwhere(unequal)[0])
-                self.first = f"{what}: {p.name}, sample {sample}, step {step}, neuron {neuron}"
-        unequal = ours.readouts[last] != theirs.readouts[last]
-        self.readouts += int(unequal.sum())
-        if unequal.any() and not self.first:
-            self.first = f"{what}: read-out {last}"
-        return ours.readouts[last], theirs.readouts[last]
-
-    def close(self) -> None:
-        self.ours.close()
-        self.theirs.close()
 
 
 def same_images(
@@ -94,10 +27,10 @@ def same_images(
         The backend is missing or failed.
     """
     began = time.perf_counter()
-    pairs: list[_Pair] = []
+    pairs: list[Pair] = []
     try:
         for part in (system.denoiser, system.decoder):
-            pairs.append(_Pair(part.program, backend, time_limit))
+            pairs.append(Pair(part.program, backend, time_limit))
         denoiser, decoder = pairs
         ours, theirs = (
             Sampling(count, system.grid, system.codes, seed=seed, temperature=temperature, batch=count)

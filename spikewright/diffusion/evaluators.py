@@ -5,7 +5,6 @@ Host code sees no difference: both take grids of tokens and hand back floats.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import BuildError
 from ..export.float_run import run_float
-from ..export.linear import fan_out
+from ..generating.tally import Tally
 from ..hardware import host, tokens
 from ..hardware.program import Inputs, Program
 from ..hardware.recording import Recording
@@ -79,46 +78,6 @@ class FloatEvaluator:
             .astype(np.float64)
             .reshape(-1, *last.shape)
         )
-
-
-@dataclass(eq=False)
-class Tally:
-    """Spikes of one program over all samples that ran, by population and source, and how many samples those were."""
-
-    program: Program
-    samples: int = 0
-    totals: dict[str, NDArray[np.int64]] = field(default_factory=dict)
-
-    def add(self, inputs: Inputs, recording: Recording) -> dict[str, NDArray[np.int64]]:
-        """Count an evaluation.
-
-        Returns
-        -------
-        dict of str to ndarray of int64
-            ``spikes`` of all populations, ``sops`` (synaptic operations) and ``messages`` (spikes times the populations
-            that each goes to) in each sample.
-        """
-        counts = {name: raster.sum(1, dtype=np.int64) for name, raster in inputs.spikes.items()}
-        counts |= {p.name: recording.counts[p.name] for p in self.program.populations}
-        samples = len(next(iter(recording.counts.values())))
-        for source in self.program.sources:
-            if source.constant:
-                counts[source.name] = np.full((samples, source.size), self.program.timesteps, np.int64)
-        self.samples += samples
-        found = {name: np.zeros(samples, np.int64) for name in ("spikes", "sops", "messages")}
-        for name, values in counts.items():
-            self.totals[name] = self.totals.get(name, np.zeros(values.shape[1], np.int64)) + values.sum(0)
-        for p in self.program.populations:
-            found["spikes"] += counts[p.name].sum(1)
-        for group in self.program.synapses:
-            reach = fan_out(group.map)
-            found["sops"] += counts[group.source] @ reach
-            found["messages"] += counts[group.source][:, reach > 0].sum(1)
-        return found
-
-    def recording(self) -> Recording:
-        """The totals as a recording."""
-        return Recording("tally", {}, {}, totals=dict(self.totals))
 
 
 class ChipEvaluator:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ..errors import BuildError
 from ..progress import Steps
-from ..recipe import DiffusionRecipe
 from ..training import ensure_weights
 from ..workspace import Workspace
 from .baseline import FILES, export_twins
@@ -12,18 +11,7 @@ from .system import PARTS, System, export_system, load_system
 
 
 def prepared(workspace: Workspace, steps: Steps) -> System:
-    """The system of a recipe.
-
-    Raises
-    ------
-    BuildError
-        The recipe is of another system, which generates otherwise.
-    """
-    if not isinstance(workspace.recipe, DiffusionRecipe):
-        raise BuildError(
-            f"{workspace.recipe.name}: images are generated from spiking-diffusion recipes; `spikewright deploy` draws "
-            "those of other systems"
-        )
+    """The system of a recipe."""
     if _exported(workspace):
         return load_system(workspace.folder)
     ensure_weights(workspace, steps)

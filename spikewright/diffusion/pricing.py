@@ -1,13 +1,13 @@
-"""What generated images cost, one by one and on average, beside the ANN twins making as many evaluations."""
+"""What a generated image costs beside its spikes: the decoder once, the denoiser as often as it was evaluated."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.energy import Activity, load_models, price
+from ..generating import pricing
+from ..generating.pricing import Work, updates
 from ..hardware import host
-from ..hardware.program import Program
 from .baseline import Twins
 from .generation import Generated
 from .system import System
@@ -21,34 +21,13 @@ def host_macs(system: System) -> int:
     return host.operations(system.decoder.program)
 
 
-def updates(program: Program) -> int:
-    """Neuron updates of one run."""
-    return program.timesteps * sum(p.size for p in program.populations)
-
-
-def image_activity(system: System, made: Generated, twins: Twins, image: int) -> Activity:
-    """What happened for one image; spikes travel from population to population, since nothing is placed."""
-    evaluations = int(made.evaluations[image])
-    steps = evaluations * updates(system.denoiser.program) + updates(system.decoder.program)
-    spikes = int(made.spikes[image].sum())
-    return Activity(
-        sops=float(made.sops[image].sum()),
-        spikes=float(spikes),
-        neuron_updates=float(steps),
-        host_macs=float(host_macs(system)),
-        rate=spikes / steps,
-        ann_macs=twins.macs(evaluations),
-        messages=float(made.messages[image].sum()),
-        ann_activations=twins.activations(evaluations),
-    )
-
-
 def image_joules(system: System, made: Generated, twins: Twins) -> dict[str, NDArray[np.float64]]:
-    """Energy of each image by model, in joules: (N, 2), of the spiking system with its host and of the ANN twins."""
-    models = load_models()
-    activities = [image_activity(system, made, twins, image) for image in range(len(made.images))]
-    found = {}
-    for name, model in models.items():
-        prices = [price(model, activity) for activity in activities]
-        found[name] = np.array([[p.snn_joule, p.ann_joule] for p in prices]).reshape(-1, 2)
-    return found
+    """Energy of each image by model, as :func:`spikewright.generating.pricing.image_joules`."""
+    runs = made.evaluations.astype(np.float64)
+    work = Work(
+        updates=runs * updates(system.denoiser.program) + updates(system.decoder.program),
+        host_macs=np.full(len(runs), float(host_macs(system))),
+        ann_macs=twins.denoiser.macs * runs + twins.decoder.macs,
+        ann_activations=twins.denoiser.activations * runs + twins.decoder.activations,
+    )
+    return pricing.image_joules(made, work)

@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .. import __version__, measuring
 from ..answers import answers
-from ..benchmarks.ann import MacCount
-from ..benchmarks.counting import CountTotals, LayerCount, totals
+from ..benchmarks.counting import totals
 from ..benchmarks.energy import Activity, load_models, price
 from ..benchmarks.fidelity import fidelity, paper_fidelity
-from ..benchmarks.frechet import distances
 from ..benchmarks.generated_file import NAME, GeneratedFile, write_generated
-from ..benchmarks.published_fid import load_published
-from ..benchmarks.quality import Features, mean_and_interval
+from ..benchmarks.quality import mean_and_interval
 from ..benchmarks.report import generation as made_of
 from ..benchmarks.report import schema as parts
 from ..benchmarks.report.pictures import Pictures
 from ..benchmarks.report.write import write_report
 from ..benchmarks.similarity import structural_similarity
-from ..deployment import SHOWN, fit_part, layer_part
-from ..export.graph import Synapses
-from ..export.scale_chain import scale_chain
-from ..hardware import host
+from ..deployment import SHOWN, fit_part
+from ..generating.counting import baseline_of, journeys, layers_in, layers_of, placed, times, together
+from ..generating.rows import (
+    classifier_distance,
+    exchange_of,
+    layer_rows,
+    per_image,
+    program_row,
+    published,
+    rasters,
+    totals_row,
+)
 from ..hardware.chip import load_chip
 from ..hardware.emulator import Emulator
 from ..hardware.evaluation import evaluate
-from ..hardware.program import Program
 from ..models.ann_vae import Autoencoder
 from ..models.feature_classifier import FeatureClassifier
 from ..models.sampler import expected_evaluations
@@ -41,7 +43,6 @@ from ..recipe import DiffusionRecipe
 from ..verification import Verification
 from ..workspace import Workspace
 from .baseline import FILES, export_twins
-from .counting import baseline_of, journeys, layers_in, layers_of, placed, times, together
 from .evaluators import ChipEvaluator
 from .generation import Generated, generate
 from .pricing import host_macs, image_joules
@@ -108,7 +109,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         placements, fits = placed({name: part.program for name, part in system.parts.items()}, chip)
         generating = {name: fits[name] for name in tallies}
         every = [layer for group in layers.values() for layer in group]
-        baseline = baseline_of(twins, evaluations)
+        baseline = baseline_of({"denoiser": (twins.denoiser, evaluations), "decoder": (twins.decoder, 1.0)})
         macs = host_macs(system)
         activity = Activity.of(totals(every), macs, baseline, journeys(placements, tallies, len(made.images)))
         energy = {
@@ -119,7 +120,14 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
     fitted = fit_part(chip, together(generating, chip))
     generation = made_of.Generation(
         programs=[
-            _program(name, part.program, runs.get(name, 0.0), fits[name].synapses, fits[name].cores_placed)
+            program_row(
+                name,
+                PARTS[name],
+                part.program,
+                runs.get(name, 0.0),
+                fits[name].synapses,
+                fits[name].cores_placed,
+            )
             for name, part in system.parts.items()
         ],
         temperature=deploy.temperature,
@@ -134,16 +142,16 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         exchange=measured.exchange,
         host_macs=macs,
         host_share_note=HOST_NOTE,
-        published=_published(recipe),
+        published=published("spiking-diffusion", recipe.data.name),
         paper_fid=by_paper,
-        per_image=_per_image(made, joules),
+        per_image=per_image(made, joules),
     )
     with steps("Report and pictures"):
         pictures = Pictures(
             originals=images[:SHOWN],
             reconstructions={name: made[:SHOWN] for name, made in measured.reconstructions.images.items()},
             generated={name: made[:SHOWN] for name, made in measured.generated.items()},
-            rasters=_rasters(system, inputs),
+            rasters=rasters(system.parts, inputs),
         )
         report = parts.Report(
             tool=f"spikewright {__version__}",
@@ -173,9 +181,11 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             quality=quality,
             fidelity=image_metrics,
             equivalence=found.equivalence,
-            layers=_layers(system, layers, runs, found),
-            reconstruction_layers=_layers(system, {"encoder": encoder_layers}, {"encoder": 1.0}, found),
-            totals=_totals(system, totals(every), macs, baseline),
+            layers=layer_rows(system.parts, layers, runs, found.overhead_spikes),
+            reconstruction_layers=layer_rows(
+                system.parts, {"encoder": encoder_layers}, {"encoder": 1.0}, found.overhead_spikes
+            ),
+            totals=totals_row((system.denoiser, system.decoder), totals(every), macs, baseline),
             baseline=parts.Baseline(
                 name="ANN twins of denoiser and decoder",
                 macs=baseline.macs,
@@ -221,7 +231,7 @@ def _measure(
         made = generate(
             system, evaluator, count, seed=recipe.seed, temperature=deploy.temperature, report=step.update
         )
-    exchange = _exchange(evaluator, count)
+    exchange = exchange_of((evaluator.denoiser.exchange, evaluator.decoder.exchange), count)
     with steps(f"{count} images from the float networks and the ANN twins") as step:
         generated = generate_twins(
             workspace, system, made, seed=recipe.seed, temperature=deploy.temperature, progress=step.update
@@ -235,41 +245,22 @@ def _measure(
     return _Measured(made, reconstructions, generated, figures, exchange, evaluator)
 
 
-def _exchange(evaluator: ChipEvaluator, images: int) -> made_of.Exchange:
-    sessions = (evaluator.denoiser.exchange, evaluator.decoder.exchange)
-    names = made_of.Exchange.model_fields
-    return made_of.Exchange(**{name: sum(getattr(e, name) for e in sessions) / images for name in names})
-
-
 def _samples(
     workspace: Workspace, measured: _Measured, quality: parts.Quality, classifier: FeatureClassifier
 ) -> tuple[dict[str, made_of.SampleQuality], made_of.SampleFloors]:
-    images = workspace.test_images
-
-    def features(pictures: Images) -> NDArray[np.float64]:
-        with torch.no_grad():
-            found = [classifier.features(x) for x in torch.from_numpy(pictures).split(500)]
-        return torch.cat(found).numpy().astype(np.float64)
-
-    spaces: Mapping[str, Features] = {"classifier": features}
-    count = len(measured.made.images)
-
-    def classifier_distance(pictures: Images) -> float | None:
-        # With fewer images than features the distance mostly says how few they are.
-        enough = min(len(pictures), len(images)) > features(pictures[:1]).shape[1]
-        return distances(pictures, images, spaces)["classifier"] if enough else None
-
+    images, count = workspace.test_images, len(measured.made.images)
     rows = {}
     for name, version in (("ann", quality.ann), ("float", quality.float_), ("int8", quality.int8)):
         mean, half = mean_and_interval(structural_similarity(measured.reconstructions.images[name], images))
         rows[name] = made_of.SampleQuality(
             fad=version.fad_samples,
-            classifier_frechet=classifier_distance(measured.generated[name]),
+            classifier_frechet=classifier_distance(classifier, measured.generated[name], images),
             ssim_reconstruction=mean,
             ssim_reconstruction_ci95=half,
         )
     floors = made_of.SampleFloors(
-        fad=quality.fad_floor, classifier_frechet=classifier_distance(workspace.train_images[:count])
+        fad=quality.fad_floor,
+        classifier_frechet=classifier_distance(classifier, workspace.train_images[:count], images),
     )
     return rows, floors
 
@@ -290,88 +281,6 @@ def _tokens(figures: TokenFigures) -> made_of.TokenQuality:
         token_agreement=figures.token_agreement,
         encoder_token_agreement=figures.encoder_token_agreement,
     )
-
-
-def _program(name: str, program: Program, runs: float, synapses: int, cores: int | None) -> made_of.Program:
-    return made_of.Program(
-        name=name,
-        purpose=PARTS[name],
-        runs=runs,
-        timesteps=program.timesteps,
-        period=program.period,
-        latency_steps=program.depth + program.timesteps,
-        neurons=sum(p.size for p in program.populations),
-        synapses=synapses,
-        cores_placed=cores,
-    )
-
-
-def _published(recipe: DiffusionRecipe) -> list[made_of.PublishedFigure] | None:
-    known = load_published()["spiking-diffusion"]
-    if recipe.data.name not in known.fid:
-        return None
-    note = f"{known.source}; {known.protocol}"
-    return [made_of.PublishedFigure(dataset=recipe.data.name, fid=known.fid[recipe.data.name], note=note)]
-
-
-def _per_image(made: Generated, joules: dict[str, NDArray[np.float64]]) -> made_of.PerImage:
-    spikes, sops = (
-        mean_and_interval(values.sum(1).astype(np.float64)) for values in (made.spikes, made.sops)
-    )
-    each = {name: mean_and_interval(table[:, 0]) for name, table in joules.items()}
-    return made_of.PerImage(
-        spikes_mean=spikes[0],
-        spikes_ci95=spikes[1],
-        sops_mean=sops[0],
-        sops_ci95=sops[1],
-        joule={name: made_of.JouleMean(mean=mean, ci95=half) for name, (mean, half) in each.items()},
-    )
-
-
-def _layers(
-    system: System, layers: dict[str, list[LayerCount]], runs: dict[str, float], found: Verification
-) -> list[parts.Layer]:
-    rows = []
-    for name, counted in layers.items():
-        part = system.parts[name]
-        chains = scale_chain(part.integer_graph, part.float_graph)
-        for layer in counted:
-            row = layer_part(layer, chains[layer.name])
-            overhead = found.overhead_spikes.get(f"{name}/{layer.name}")
-            rows.append(
-                row.model_copy(update={"program": name, "runs": runs[name], "overhead_spikes": overhead})
-            )
-    return rows
-
-
-def _totals(system: System, sums: CountTotals, macs: int, baseline: MacCount) -> parts.Totals:
-    weights = [
-        node
-        for part in (system.denoiser, system.decoder)
-        for node in part.float_graph.nodes.values()
-        if isinstance(node, Synapses)
-    ]
-    return parts.Totals(
-        neurons=sums.neurons,
-        synapses=sums.synapses,
-        parameters=sum(n.map.weight.size + (0 if n.bias is None else n.bias.size) for n in weights),
-        spikes=sums.spikes,
-        sops=sums.sops,
-        neuron_updates=sums.neuron_updates,
-        host_macs=macs,
-        overhead_spikes=sums.overhead_spikes,
-        sops_per_mac=sums.sops / baseline.macs,
-    )
-
-
-def _rasters(system: System, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.uint8]]:
-    """Spikes of one run of each program."""
-    found: dict[str, NDArray[np.uint8]] = {}
-    for name, part in system.parts.items():
-        program = part.program
-        ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes
-        found |= {f"{name}: {p.name}": ran[p.name][0] for p in program.populations if not p.readout}
-    return found
 
 
 def _keep_images(workspace: Workspace, measured: _Measured, seed: int) -> None:

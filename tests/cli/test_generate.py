@@ -55,9 +55,30 @@ def test_images_with_what_they_took(tmp_path: Path) -> None:
     assert "Traceback" not in other.stderr
 
 
+def test_images_of_sddpm_take_its_own_options(tmp_path: Path) -> None:
+    make = ("generate", "--model", "sddpm", "--build", tmp_path / "build", "--count", "3", "--json")
+    done = spikewright(*make, "--steps", "2", "--threshold-scale", "0.99", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["sampler"], summary["threshold_scale"]) == ("ddim", 0.99)
+    assert summary["evaluations"]["mean"] == 2
+    with np.load(tmp_path / "build" / "generated-emulator-1" / "images.npz") as arrays:
+        assert arrays["images"].shape == (3, 1, 8, 8)
+        assert arrays["spikes"].shape == (3, 1)
+    for wrong, message in (
+        (("--temperature", "0.5"), "unknown key 'deploy.temperature'"),
+        (("--steps", "1001"), "the diffusion has 1000 steps"),
+        (("--sampler", "euler"), "'ddim', 'ddpm'"),
+    ):
+        refused = spikewright(*make, *wrong, cwd=tmp_path)
+        assert refused.returncode == 2
+        assert message in refused.stderr.replace("\n", " ")
+        assert "Traceback" not in refused.stderr
+
+
 def test_what_cannot_be_generated_is_refused(tmp_path: Path) -> None:
     for arguments, message in (
-        (("--model", "esvae"), "images are generated from spiking-diffusion recipes"),
+        (("--model", "esvae"), "images are generated from spiking-diffusion and sddpm recipes"),
         (("--model", "sddpm"), "no such recipe"),
         (("--backend", "chip"), "chip"),
         (("--count", "0"), "count"),

@@ -63,7 +63,7 @@ def test_lava_makes_the_same_two_images_spike_for_spike(system: System) -> None:
 def test_a_difference_is_found_and_named(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from spikewright.diffusion import checks
+    from spikewright.generating import same
 
     program = system.denoiser.program
     altered = tuple(
@@ -71,12 +71,12 @@ def test_a_difference_is_found_and_named(system: System, monkeypatch: pytest.Mon
         for p in program.populations
     )
     wrong = replace(program, populations=altered)
-    opened = checks.open_session
+    opened = same.open_session
 
     def swapped(given: object, backend: str = "emulator", **options: object) -> object:
         return opened(wrong if given is program and backend == "reference" else given, backend, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(checks, "open_session", swapped)
+    monkeypatch.setattr(same, "open_session", swapped)
     found = same_images(system, "reference", 2, seed=SEED, temperature=1.0)
     assert not found.equal
     assert found.differing_spikes > 0
@@ -105,9 +105,9 @@ def test_cold_images_are_likelier_and_a_wrong_temperature_is_refused(system: Sys
 def test_a_run_that_was_killed_goes_on_where_it_was(
     system: System, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spikewright.diffusion import generation
+    from spikewright.generating import made as making
 
-    monkeypatch.setattr(generation, "PART", 3)
+    monkeypatch.setattr(making, "PART", 3)
 
     def killed(done: int, of: int) -> None:
         if done > 4:

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from spikewright.benchmarks.counting import count
-from spikewright.diffusion.counting import times
-from spikewright.diffusion.evaluators import ChipEvaluator, Tally
+from spikewright.diffusion.evaluators import ChipEvaluator
 from spikewright.diffusion.quality import reconstruct, token_figures
 from spikewright.diffusion.system import PARTS, System, hidden_spikes, load_system
 from spikewright.diffusion_stages import extract_tokens
 from spikewright.errors import BuildError
 from spikewright.export.unroll import unroll
+from spikewright.generating.counting import times
+from spikewright.generating.tally import Tally
 from spikewright.hardware import host, tokens
 from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.program import ProgramError

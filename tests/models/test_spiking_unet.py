@@ -284,7 +284,7 @@ def test_held_out_error_is_that_of_what_is_told() -> None:
 
     def knows(seen: Any, time: int) -> Any:
         """The noise, from images that are all the same."""
-        left = schedule.alpha_bar[time]
+        left = np.reshape(schedule.alpha_bar[time], (-1, 1, 1, 1))
         return (seen - np.sqrt(left) * 0.25) / np.sqrt(1 - left) + 0.5
 
     assert held_out_error(knows, np.full_like(given, 0.25), schedule) == pytest.approx(0.25)

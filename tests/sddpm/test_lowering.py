@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from spikewright.denoising import host_tail, lower_denoiser
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LIF, IntegerNeuron, Synapses
 from spikewright.export.linear import Conv2d, ConvTranspose2d
@@ -30,6 +29,7 @@ from spikewright.models.noise_schedule import NoiseSchedule
 from spikewright.models.spiking_unet import SpikingUNet
 from spikewright.models.train import reestimate_batch_norm
 from spikewright.models.unet_layout import Build, UNetConfig
+from spikewright.sddpm.lowering import host_tail, lower_denoiser
 
 CONFIG = UNetConfig(image=(8, 12), in_channels=2, channels=4, diffusion_steps=50)
 BUILDS: tuple[Build, ...] = ("chip", "lean")

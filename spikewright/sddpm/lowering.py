@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .export.graph import HostStep
-from .hardware.noise import LOOK_UP_TIME, Tail
-from .lowering import Lowered, lower
-from .models.guidance import firing_threshold
-from .models.spiking_unet import SpikingUNet
+from ..export.graph import HostStep
+from ..hardware.noise import LOOK_UP_TIME, Tail
+from ..lowering import Lowered, lower
+from ..models.guidance import firing_threshold
+from ..models.spiking_unet import SpikingUNet
 
 
 def lower_denoiser(
@@ -51,13 +51,17 @@ def lower_denoiser(
         torch.manual_seed(seed)
         samples = network.pack(*network.corrupt(images)).numpy()
         currents = network.time_table().numpy()
-    method = "stream_step" if network.config.build == "faithful" else "step"
     with firing_threshold(network, threshold):
         return lower(
-            network, samples, folder, name=name, timesteps=network.config.timesteps, method=method, bits=bits,
+            network, samples, folder, name=name, timesteps=network.config.timesteps, method=one_step(network), bits=bits,
             per_channel=per_channel, wide=wide, chip=chip,
             host_steps=[HostStep(LOOK_UP_TIME, "coding_n", {"currents": currents})],
         )  # fmt: skip
+
+
+def one_step(network: SpikingUNet) -> str:
+    """Name of the method whose time step the program computes: without the published tail, which is the host's."""
+    return "stream_step" if network.config.build == "faithful" else "step"
 
 
 def host_tail(network: SpikingUNet) -> Tail | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,7 @@ from ..hardware.fit import FitResult, fit
 from ..hardware.placement import Hops, Placement, hops, place
 from ..hardware.program import Program
 from ..hardware.recording import Recording
-from .baseline import Twins
-from .evaluators import Tally
+from .tally import Tally
 
 STATE_SAMPLES = 16  # samples whose states say which neuron updates had something to do
 
@@ -63,17 +63,18 @@ def times(layers: list[LayerCount], runs: float) -> list[LayerCount]:
     return found
 
 
-def baseline_of(twins: Twins, evaluations: float) -> MacCount:
-    """The ANN twins' operations for an image of so many evaluations, as one count."""
+def baseline_of(runs: Mapping[str, tuple[MacCount, float]]) -> MacCount:
+    """Operations of counted ANNs for an image that takes so many runs of each, as one count."""
     nodes = [
-        *(replace(node, name=f"denoiser/{node.name}", macs=round(node.macs * evaluations)) for node in twins.denoiser.nodes),
-        *(replace(node, name=f"decoder/{node.name}") for node in twins.decoder.nodes),
-    ]  # fmt: skip
+        replace(node, name=f"{part}/{node.name}", macs=round(node.macs * many))
+        for part, (counted, many) in runs.items()
+        for node in counted.nodes
+    ]
     return MacCount(
         name="ann",
-        macs=round(twins.macs(evaluations)),
-        parameters=twins.denoiser.parameters + twins.decoder.parameters,
-        activations=round(twins.activations(evaluations)),
+        macs=round(sum(counted.macs * many for counted, many in runs.values())),
+        parameters=sum(counted.parameters for counted, _ in runs.values()),
+        activations=round(sum(counted.activations * many for counted, many in runs.values())),
         nodes=tuple(nodes),
         not_counted={},
     )

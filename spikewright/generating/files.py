@@ -6,7 +6,8 @@ import csv
 import io
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from ..benchmarks.quality import mean_and_interval
 from ..export.whole_file import whole_file
-from .generation import Generated
+from .made import Made
 
 GRID, ARRAYS, TABLE, SUMMARY = "grid.png", "images.npz", "images.csv", "summary.json"
 #: Images in the picture at most, and screen pixels of an image's pixel.
@@ -25,18 +26,16 @@ SHOWN, ZOOM = 100, 3
 
 @dataclass(frozen=True)
 class Run:
-    """How images were made."""
+    """How images were made; ``settings`` are the sampler's own."""
 
     model: str
     backend: str
     seed: int
-    temperature: float
     seconds: float
+    settings: Mapping[str, float | str]
 
 
-def write_files(
-    made: Generated, joules: dict[str, NDArray[np.float64]], run: Run, folder: Path
-) -> dict[str, Any]:
+def write_files(made: Made, joules: dict[str, NDArray[np.float64]], run: Run, folder: Path) -> dict[str, Any]:
     """Write all four files and return the summary.
 
     Parameters
@@ -68,7 +67,11 @@ def write_files(
     with whole_file(folder / GRID) as temporary:
         picture(made.images[:SHOWN]).save(temporary, format="png")
     summary: dict[str, Any] = {
-        **asdict(run),
+        "model": run.model,
+        "backend": run.backend,
+        "seed": run.seed,
+        **run.settings,
+        "seconds": run.seconds,
         "images": len(made.images),
         "evaluations": _mean(made.evaluations),
     }

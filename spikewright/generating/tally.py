@@ -1,0 +1,55 @@
+"""Counting what a program does over many evaluations: its spikes, synaptic operations and messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..export.linear import fan_out
+from ..hardware.program import Inputs, Program
+from ..hardware.recording import Recording
+
+#: What is counted of each sample.
+COUNTED = ("spikes", "sops", "messages")
+
+
+@dataclass(eq=False)
+class Tally:
+    """Spikes of one program over all samples that ran, by population and source, and how many samples those were."""
+
+    program: Program
+    samples: int = 0
+    totals: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+
+    def add(self, inputs: Inputs, recording: Recording) -> dict[str, NDArray[np.int64]]:
+        """Count an evaluation.
+
+        Returns
+        -------
+        dict of str to ndarray of int64
+            ``spikes`` of all populations, ``sops`` (synaptic operations) and ``messages`` (spikes times the populations
+            that each goes to) in each sample.
+        """
+        counts = {name: raster.sum(1, dtype=np.int64) for name, raster in inputs.spikes.items()}
+        counts |= {p.name: recording.counts[p.name] for p in self.program.populations}
+        samples = len(next(iter(recording.counts.values())))
+        for source in self.program.sources:
+            if source.constant:
+                counts[source.name] = np.full((samples, source.size), self.program.timesteps, np.int64)
+        self.samples += samples
+        found = {name: np.zeros(samples, np.int64) for name in COUNTED}
+        for name, values in counts.items():
+            self.totals[name] = self.totals.get(name, np.zeros(values.shape[1], np.int64)) + values.sum(0)
+        for p in self.program.populations:
+            found["spikes"] += counts[p.name].sum(1)
+        for group in self.program.synapses:
+            reach = fan_out(group.map)
+            found["sops"] += counts[group.source] @ reach
+            found["messages"] += counts[group.source][:, reach > 0].sum(1)
+        return found
+
+    def recording(self) -> Recording:
+        """The totals as a recording."""
+        return Recording("tally", {}, {}, totals=dict(self.totals))

@@ -1,0 +1,276 @@
+"""The report of a deployed SDDPM: quality, operations and energy of a generated image."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__, measuring
+from ..answers import answers
+from ..benchmarks.ann import MacCount
+from ..benchmarks.counting import totals
+from ..benchmarks.energy import Activity, load_models, price
+from ..benchmarks.fidelity import fidelity
+from ..benchmarks.generated_file import NAME as IMAGES
+from ..benchmarks.generated_file import GeneratedFile, write_generated
+from ..benchmarks.report import generation as made_of
+from ..benchmarks.report import schema as parts
+from ..benchmarks.report.pictures import Pictures
+from ..benchmarks.report.write import write_report
+from ..deployment import SHOWN, fit_part
+from ..generating.counting import baseline_of, journeys, layers_of, placed, times
+from ..generating.made import Made
+from ..generating.rows import (
+    classifier_distance,
+    exchange_of,
+    layer_rows,
+    per_image,
+    program_row,
+    published,
+    rasters,
+    totals_row,
+)
+from ..hardware.chip import load_chip
+from ..models.ann_vae import Autoencoder
+from ..models.feature_classifier import FeatureClassifier
+from ..progress import Steps
+from ..recipe import UNetRecipe
+from ..verification import Verification
+from ..workspace import Workspace
+from .accounting import evaluation_energy, observe
+from .baseline import FILE, export_twin
+from .evaluators import ChipDenoiser
+from .generation import generate
+from .pricing import host_macs, image_joules
+from .quality import generate_twins, noise_quality
+from .system import NAME, System
+from .verification import AGREEMENT_SAMPLES, samples_of
+
+Images = NDArray[np.float32]
+HOST_NOTE = (
+    "The host also takes the noise off the image, a handful of products a pixel, and looks the currents of the time up in a "
+    "table; neither is counted. Chip steps are of images that are streamed back to back in batches; an image by itself "
+    "waits for each evaluation to pass through all layers."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Everything that the report is made of."""
+
+    made: Made
+    generated: dict[str, Images]
+    noise: made_of.NoiseQuality
+    exchange: made_of.Exchange
+    chip: ChipDenoiser
+
+
+def report_system(workspace: Workspace, system: System, found: Verification, steps: Steps) -> parts.Report:
+    """Measure quality, count, price, and write the report; also the file of images for comparisons."""
+    recipe = workspace.recipe
+    assert isinstance(recipe, UNetRecipe)
+    deploy, program, images = recipe.deploy, system.denoiser.program, workspace.test_images
+    with steps("ANN twin to ONNX"):
+        twin = export_twin(workspace)
+    chip = ChipDenoiser(system, "emulator")
+    try:
+        measured = _measure(workspace, system, chip, recipe, steps)
+    finally:
+        chip.close()
+    made, runs = measured.made, float(measured.made.evaluations.mean())
+    if chip.noise.clipped:
+        steps.note(f"{chip.noise.clipped} input currents exceed the largest bias and were clipped")
+    autoencoder, classifier = workspace.network("fad"), workspace.network("classifier")
+    assert isinstance(autoencoder, Autoencoder)
+    assert isinstance(classifier, FeatureClassifier)
+    with steps("Frechet distances and image metrics"):
+        quality = measuring.quality(images, workspace.train_images, None, measured.generated, autoencoder)
+        samples = {
+            name: made_of.SampleQuality(
+                fad=row.fad_samples,
+                classifier_frechet=classifier_distance(classifier, measured.generated[name], images),
+                ssim_reconstruction=None,
+                ssim_reconstruction_ci95=None,
+            )
+            for name, row in (("ann", quality.ann), ("float", quality.float_), ("int8", quality.int8))
+        }
+        unseen = workspace.train_images[: len(made.images)]
+        floors = made_of.SampleFloors(
+            fad=quality.fad_floor, classifier_frechet=classifier_distance(classifier, unseen, images)
+        )
+        image_metrics = parts.Fidelity(**vars(fidelity(measured.generated["int8"], images)))
+    with steps("Operations, baseline, energy, fit"):
+        inputs = samples_of(workspace, system, AGREEMENT_SAMPLES)
+        layers = times(layers_of(chip.tally, inputs), runs)
+        hardware = load_chip(deploy.chip)
+        placements, fits = placed({NAME: program}, hardware)
+        baseline = baseline_of({NAME: (twin, runs)})
+        macs = round(runs * host_macs(system))
+        activity = Activity.of(
+            totals(layers), macs, baseline, journeys(placements, {NAME: chip.tally}, len(made.images))
+        )
+        energy = {
+            name: parts.EnergyRow.model_validate(measuring.plain(price(model, activity)))
+            for name, model in load_models().items()
+        }
+        joules = image_joules(system, made, twin)
+        outside = {
+            name.removeprefix(f"{NAME}/"): spikes / found.reference_images
+            for name, spikes in found.overhead_spikes.items()
+        }
+        by_accounting = evaluation_energy(
+            system,
+            observe(system.network, images[:AGREEMENT_SAMPLES]),
+            chip.tally,
+            outside,
+            host_macs(system),
+            twin,
+        )
+    fitted = fit_part(hardware, fits[NAME])
+    generation = made_of.Generation(
+        programs=[
+            program_row(NAME, system.purpose, program, runs, fits[NAME].synapses, fits[NAME].cores_placed)
+        ],
+        sampler=made_of.Sampler(
+            rule=deploy.sampler,
+            steps=round(runs),
+            diffusion_steps=recipe.model.diffusion_steps,
+            threshold=system.threshold,
+            threshold_note=threshold_note(system),
+        ),
+        noise=measured.noise,
+        seed=recipe.seed,
+        evaluations=runs,
+        samples=samples,
+        floors=floors,
+        same_images=found.same_images,
+        exchange=measured.exchange,
+        host_macs=macs,
+        host_share_note=HOST_NOTE,
+        published=published(recipe.model.kind, recipe.data.name),
+        per_image=per_image(made, joules),
+        evaluation_energy=by_accounting,
+    )
+    with steps("Report and pictures"):
+        pictures = Pictures(
+            originals=images[:0],
+            reconstructions={},
+            generated={name: some[:SHOWN] for name, some in measured.generated.items()},
+            rasters=rasters({NAME: system.denoiser}, {NAME: inputs}),
+        )
+        report = parts.Report(
+            tool=f"spikewright {__version__}",
+            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            model=recipe.model.kind,
+            dataset=recipe.data.name,
+            dataset_note=workspace.dataset_note,
+            seed=recipe.seed,
+            chip=hardware.title,
+            weight_bits=recipe.quantise.bits,
+            per_channel_scales=any(len(set(p.scale)) > 1 for p in program.populations),
+            timesteps=program.timesteps,
+            period=program.period,
+            latency_steps=program.depth + program.timesteps,
+            recipe=recipe.model_dump(mode="json"),
+            answers=answers(quality, found.equivalence, fitted, energy, recipe.quantise.bits, generation),
+            samples=parts.Samples(
+                quality=measured.noise.images,
+                generated=len(made.images),
+                counted=len(made.images),
+                norse=found.norse_images,
+                reference=found.reference_images,
+                lava=found.lava_images,
+            ),
+            quality=quality,
+            fidelity=image_metrics,
+            equivalence=found.equivalence,
+            layers=layer_rows({NAME: system.denoiser}, {NAME: layers}, {NAME: runs}, found.overhead_spikes),
+            totals=totals_row((system.denoiser,), totals(layers), macs, baseline),
+            baseline=_baseline(baseline),
+            energy=energy,
+            fit=fitted,
+            timing=_timing(chip, found, steps, len(made.images)),
+            files={
+                "float NIR": workspace.float_nir.name,
+                "integer NIR": workspace.integer_nir.name,
+                "program": workspace.program.name,
+                "ANN baseline": FILE,
+                "images": IMAGES,
+                "checks": workspace.equivalence.name,
+                "recipe": "recipe.json",
+            },
+            generation=generation,
+        )
+        write_report(report, pictures, workspace.folder)
+        _keep_images(workspace, measured, recipe.seed)
+    return report
+
+
+def threshold_note(system: System) -> str:
+    """What a threshold other than the trained one means in the program's integers; empty at the trained one."""
+    if system.threshold == 1.0:
+        return ""
+    values = np.concatenate(
+        [p.threshold.reshape(-1) for p in system.denoiser.program.populations if not p.readout]
+    )
+    moved = (1 - 1 / system.threshold) * values
+    return (
+        f"Integer thresholds lie from {values.min():,} to {values.max():,}, so that the factor moves them by "
+        f"{np.abs(moved).min():.2g} to {np.abs(moved).max():.2g} least significant bits; weights are quantised for them."
+    )
+
+
+def _measure(
+    workspace: Workspace, system: System, chip: ChipDenoiser, recipe: UNetRecipe, steps: Steps
+) -> _Measured:
+    deploy, count = recipe.deploy, recipe.deploy.generated_images
+    sampling_steps = deploy.sampling_steps if deploy.sampler == "ddim" else None
+    with steps(f"{count} images generated on the emulator") as step:
+        made = generate(
+            system, chip, count, seed=recipe.seed, sampling_steps=sampling_steps, report=step.update
+        )
+    exchange = exchange_of((chip.noise.session.exchange,), count)
+    with steps(f"{count} images from the float network and the ANN twin") as step:
+        generated = generate_twins(
+            workspace,
+            system,
+            made.images,
+            seed=recipe.seed,
+            sampling_steps=sampling_steps,
+            progress=step.update,
+        )
+    images = min(deploy.noise_images, len(workspace.test_images))
+    with steps(f"Error of the noise in {images} test images") as step:
+        noise = noise_quality(workspace, system, images, step.update)
+    return _Measured(made, generated, noise, exchange, chip)
+
+
+def _baseline(counted: MacCount) -> parts.Baseline:
+    return parts.Baseline(
+        name="ANN twin",
+        macs=counted.macs,
+        parameters=counted.parameters,
+        nodes=[vars(node) for node in counted.nodes],
+    )
+
+
+def _timing(chip: ChipDenoiser, found: Verification, steps: Steps, images: int) -> parts.Timing:
+    on_lava = (s.seconds / s.images for s in found.same_images if s.backend == "lava" and s.equal is not None)
+    return parts.Timing(
+        steps={**found.seconds, **steps.seconds},
+        emulator_seconds_per_sample=chip.noise.session.exchange.seconds / images,
+        lava_seconds_per_sample=next(on_lava, None),
+    )
+
+
+def _keep_images(workspace: Workspace, measured: _Measured, seed: int) -> None:
+    noise = measured.noise
+    figures = {
+        "float": {"noise_mse": noise.mse_float},
+        "int8": {"noise_mse": noise.mse_int8},
+        "ann": {} if noise.mse_ann is None else {"noise_mse": noise.mse_ann},
+    }
+    write_generated(workspace.folder / IMAGES, GeneratedFile(measured.generated, {}, seed, figures))

@@ -1,0 +1,61 @@
+"""The networks of SDDPM: the spiking U-Net, its ANN twin, and two feature spaces."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from .diffusion_stages import evaluate_autoencoder, evaluate_classifier
+from .models.ann_vae import Autoencoder
+from .models.data import DatasetInfo
+from .models.epsilon_prediction import EpsilonPrediction, held_out_error, predictor
+from .models.feature_classifier import FeatureClassifier
+from .models.noise_schedule import NoiseSchedule
+from .models.spiking_unet import SpikingUNet
+from .models.unet_ann import UNet
+from .recipe import UNetRecipe
+from .stage import Samples, Stage, images_of, labelled_images_of
+
+_BATCH = 100  # images evaluated together
+MOST_IMAGES = 2000  # test images that a network is judged on after its training
+
+
+def evaluate_network(network: EpsilonPrediction, samples: Samples) -> dict[str, float]:
+    """Error of the noise in test images, and spike rates where there are any."""
+    images = samples.inputs[:MOST_IMAGES]
+    schedule = NoiseSchedule(network.config.diffusion_steps)
+    figures: dict[str, float] = {"noise_mse": held_out_error(predictor(network), images, schedule)}
+    fired: dict[str, float] = {}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for batch in torch.from_numpy(images).split(_BATCH):
+            for name, raster in network.predict(*network.corrupt(batch))[1].items():
+                fired[name] = fired.get(name, 0.0) + float(raster.mean()) * len(batch)
+    figures |= {f"rate_{name}": total / len(images) for name, total in fired.items()}
+    return {**figures, "images": len(images)}
+
+
+def _unet(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
+    return SpikingUNet(recipe.config(data.channels))
+
+
+def _unet_ann(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
+    return UNet(recipe.config(data.channels))
+
+
+def _fad(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
+    return Autoencoder(recipe.fad_config(data.channels))
+
+
+def _classifier(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
+    return FeatureClassifier(recipe.data.image, data.channels, data.classes)
+
+
+STAGES: dict[str, Stage] = {
+    "unet": Stage("spiking U-Net", "mse", _unet, images_of, evaluate_network),
+    "unet_ann": Stage("ANN twin", "mse", _unet_ann, images_of, evaluate_network),
+    "fad": Stage("autoencoder for FAD", "mse", _fad, images_of, evaluate_autoencoder),
+    "classifier": Stage(
+        "classifier for features", "accuracy", _classifier, labelled_images_of, evaluate_classifier
+    ),
+}

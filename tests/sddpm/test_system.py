@@ -1,0 +1,101 @@
+"""The program stands for the network it came from; files alone are the system; a deployment is a whole report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikewright.benchmarks.generated_file import NAME, read_generated
+from spikewright.errors import BuildError, RecipeError
+from spikewright.progress import Steps
+from spikewright.recipe import load_recipe
+from spikewright.sddpm.quality import noise_quality
+from spikewright.sddpm.reporting import report_system, threshold_note
+from spikewright.sddpm.system import System, export_system, load_system
+from spikewright.sddpm.verification import verify_system
+from spikewright.systems import SDDPM
+from spikewright.workspace import Workspace
+
+
+def nothing(done: int, of: int) -> None: ...
+
+
+def test_the_files_alone_are_the_system(system: System, workspace: Workspace) -> None:
+    again = load_system(workspace.folder)
+    assert again.image == system.image == (1, 8, 12)
+    assert again.schedule.steps == 1000
+    assert (
+        again.denoiser.program.populations[3].threshold == system.denoiser.program.populations[3].threshold
+    ).all()
+    assert all(path.exists() for path in SDDPM.files(workspace.folder).values())
+
+
+def test_a_missing_build_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match=r"recipe.json is missing.*run `spikewright export` first"):
+        load_system(tmp_path)
+
+
+def test_integers_tell_the_noise_of_the_shipped_network_as_floats_do(tmp_path: Path) -> None:
+    workspace = Workspace(load_recipe("sddpm-digits"), tmp_path)
+    system = export_system(workspace, Steps())
+    found = noise_quality(workspace, system, 100, nothing)
+    assert found.within_limit
+    assert abs(found.gap_percent) <= 1
+    assert found.mse_float < 0.25  # noise of variance 1 is told
+    assert found.mse_ann is not None
+    assert found.mse_ann < found.mse_float
+
+
+def test_a_deployment_is_a_whole_report(workspace: Workspace, system: System) -> None:
+    found = verify_system(workspace, system, Steps(), use_lava=False)
+    assert not found.failed
+    assert [s.backend for s in found.same_images] == ["reference"]
+    assert found.same_images[0].equal
+    report = report_system(workspace, system, found, Steps())
+    made = report.generation
+    assert made is not None
+    assert made.sampler is not None
+    assert (made.sampler.rule, made.sampler.steps, made.evaluations) == ("ddim", 4, 4.0)
+    assert made.tokens is None
+    assert made.noise is not None
+    assert made.evaluation_energy is not None
+    assert len(made.evaluation_energy) == 4
+    # Counts are of all evaluations of an image.
+    (program,) = made.programs
+    assert program.runs == 4
+    assert sum(layer.sops for layer in report.layers) == pytest.approx(made.per_image.sops_mean)
+    assert report.totals.host_macs == made.host_macs == 4 * 8 * 22 * 34
+    for name in ("report.md", "report.html", "report.json"):
+        assert (workspace.folder / name).stat().st_size > 1000
+    kept = read_generated(workspace.folder / NAME)
+    assert set(kept.samples) == {"ann", "float", "int8"}
+    assert kept.samples["int8"].shape == (6, 1, 8, 12)
+    assert not kept.reconstructions
+
+
+def test_a_threshold_is_said_in_bits(system: System) -> None:
+    from dataclasses import replace
+
+    assert threshold_note(system) == ""
+    said = threshold_note(replace(system, threshold=0.99))
+    assert "least significant bits" in said
+    values = np.concatenate([p.threshold for p in system.denoiser.program.populations if not p.readout])
+    assert f"{values.min():,}" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"deploy.sampling_steps": 1001}, "deploy.sampling_steps = 1001: the diffusion has 1000 steps"),
+        ({"deploy.temperature": 0.5}, r"unknown key 'deploy.temperature'"),
+        ({"deploy.threshold_scale": 0.0}, r"deploy.threshold_scale = 0.0: input should be greater than 0"),
+        ({"deploy.sampler": "euler"}, r"deploy.sampler = 'euler'"),
+        ({"data.image": [10, 8]}, "multiple of 4"),
+        ({"model.build": "swish"}, r"model.build = 'swish'"),
+    ],
+)
+def test_wrong_recipes_are_refused(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("sddpm-digits", overrides)
