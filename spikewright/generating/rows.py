@@ -102,7 +102,7 @@ def layer_rows(
         part = lowered[name]
         chains = scale_chain(part.integer_graph, part.float_graph)
         for layer in counted:
-            row = layer_part(layer, chains[layer.name])
+            row = layer_part(layer, chains.get(layer.name, []))
             overhead = overhead_spikes.get(f"{name}/{layer.name}")
             rows.append(
                 row.model_copy(update={"program": name, "runs": runs[name], "overhead_spikes": overhead})

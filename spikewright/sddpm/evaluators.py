@@ -57,6 +57,7 @@ class ChipDenoiser:
         session = open_session(
             program, backend, record=[p.name for p in program.populations], states=states, **options
         )
+        self.system = system
         self.noise, self.tally = ChipNoise(session, tail), Tally(program)
         self.last: dict[str, NDArray[np.int64]] = {}
 
@@ -69,11 +70,10 @@ class ChipDenoiser:
 
     @property
     def rate(self) -> float:
-        """Spikes a neuron and time step, over all evaluations."""
-        program, tally = self.tally.program, self.tally
-        firing = [p for p in program.populations if not p.readout]
+        """Spikes of the network's neurons, each and a time step, over all evaluations."""
+        tally, firing = self.tally, self.system.firing
         spikes = sum(int(tally.totals[p.name].sum()) for p in firing)
-        return spikes / (tally.samples * program.timesteps * sum(p.size for p in firing))
+        return spikes / (tally.samples * tally.program.timesteps * sum(p.size for p in firing))
 
     def close(self) -> None:
         """End the session."""

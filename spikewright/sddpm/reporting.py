@@ -213,9 +213,7 @@ def threshold_note(system: System) -> str:
     """What a threshold other than the trained one means in the program's integers; empty at the trained one."""
     if system.threshold == 1.0:
         return ""
-    values = np.concatenate(
-        [p.threshold.reshape(-1) for p in system.denoiser.program.populations if not p.readout]
-    )
+    values = np.concatenate([p.threshold for p in system.firing])
     moved = (1 - 1 / system.threshold) * values
     return (
         f"Integer thresholds lie from {values.min():,} to {values.max():,}, so that the factor moves them by "

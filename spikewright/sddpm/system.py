@@ -11,6 +11,7 @@ import torch
 from ..errors import BuildError
 from ..hardware.chip import load_chip
 from ..hardware.noise import Tail
+from ..hardware.program import Population
 from ..lowering import Lowered, load
 from ..models.noise_schedule import NoiseSchedule
 from ..models.spiking_unet import SpikingUNet
@@ -56,6 +57,11 @@ class System:
     def tail(self) -> Tail | None:
         """The host's last layers; None where the program has them."""
         return host_tail(self.network)
+
+    @property
+    def firing(self) -> list[Population]:
+        """Populations that are the network's neurons: neither read out nor there to hand spikes on."""
+        return [p for p in self.denoiser.program.populations if not (p.readout or p.relay)]
 
     @property
     def purpose(self) -> str:

@@ -98,7 +98,7 @@ def moved(system: System, bits: int) -> System:
     """
     populations = []
     for p in system.denoiser.program.populations:
-        threshold = p.threshold if p.readout else p.threshold + bits
+        threshold = p.threshold if p.readout or p.relay else p.threshold + bits
         if (threshold <= 0).any():
             raise BuildError(f"{p.name}: a threshold of {p.threshold.min()} cannot be moved by {bits}")
         populations.append(replace(p, threshold=threshold))
@@ -108,7 +108,7 @@ def moved(system: System, bits: int) -> System:
 
 def mean_factor(system: System, bits: int) -> float:
     """What moving thresholds by so many bits means as a factor, mean over neurons."""
-    values = np.concatenate([p.threshold for p in system.denoiser.program.populations if not p.readout])
+    values = np.concatenate([p.threshold for p in system.firing])
     return float(((values + bits) / values).mean())
 
 

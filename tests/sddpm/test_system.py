@@ -81,7 +81,7 @@ def test_a_threshold_is_said_in_bits(system: System) -> None:
     assert threshold_note(system) == ""
     said = threshold_note(replace(system, threshold=0.99))
     assert "least significant bits" in said
-    values = np.concatenate([p.threshold for p in system.denoiser.program.populations if not p.readout])
+    values = np.concatenate([p.threshold for p in system.firing])
     assert f"{values.min():,}" in said
 
 

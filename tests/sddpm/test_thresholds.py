@@ -25,10 +25,10 @@ def told(system: System) -> np.ndarray:
 def test_all_firing_thresholds_move_and_no_other(system: System) -> None:
     other = moved(system, 2)
     for own, new in zip(system.denoiser.program.populations, other.denoiser.program.populations, strict=True):
-        assert (new.threshold - own.threshold == (0 if own.readout else 2)).all()
+        assert (new.threshold - own.threshold == (0 if own.readout or own.relay else 2)).all()
     assert (told(other) != told(system)).any()
     assert (told(moved(system, 0)) == told(system)).all()
-    thresholds = np.concatenate([p.threshold for p in system.denoiser.program.populations if not p.readout])
+    thresholds = np.concatenate([p.threshold for p in system.firing])
     assert mean_factor(system, 2) == pytest.approx(1 + 2 * (1 / thresholds).mean())
     with pytest.raises(BuildError, match="cannot be moved by -100000"):
         moved(system, -100_000)
