@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     MASK = 4  # which positions are hidden there
     START = 5  # the noise that sampling starts from
     NOISE = 6  # the noise that a step of sampling adds
+    REFINE = 7  # which positions a refinement hides, and in which order
 
 
 def uniforms(

@@ -5,6 +5,11 @@ which gives each position a reveal time uniform on ``1 .. T_d``. Here these time
 reveal something are visited; the samples have the same distribution. All draws come from
 :mod:`~spikewright.models.draws`, so that equal logits give equal tokens, whichever backend computed them and with
 whichever images beside it.
+
+A whole grid may then be refined, which is not published for this system: half of its positions are hidden again and
+drawn anew, given the others. Of a predictor that knew the true conditionals this would change no distribution; of a
+trained one it mends tokens that were drawn early, while little else was known (the corrector of discrete diffusion,
+Campbell et al., arXiv 2205.14987; the jumps back of RePaint, Lugmayr et al., arXiv 2201.09865).
 """
 
 from __future__ import annotations
@@ -17,6 +22,9 @@ from numpy.typing import NDArray
 
 from .absorbing import Predictor
 from .draws import Purpose, uniforms
+
+REHIDDEN = 0.5  # share of positions that a refinement hides
+REDRAWN_IN = 6  # evaluations in which it draws them, as many in each
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +59,8 @@ class Sampling:
         ``K``; also the number of the hidden state.
     temperature : float
         Divides the logits; above 0.
+    refinements : int
+        How often half of a whole grid is hidden and drawn again.
     first : int
         Number of the first image.
     batch : int
@@ -70,11 +80,15 @@ class Sampling:
         *,
         seed: int = 0,
         temperature: float = 1.0,
+        refinements: int = 0,
         first: int = 0,
         batch: int = 100,
     ) -> None:
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}; give a number above 0")
+        if refinements < 0:
+            raise ValueError(f"refinements is {refinements}; give 0 or more")
+        self.seed, self.first, self.refinements = seed, first, refinements
         self.count, self.shape, self.codes, self.temperature = count, shape, codes, temperature
         positions = shape[0] * shape[1]
         numbers = range(first, first + count)
@@ -83,6 +97,7 @@ class Sampling:
         self._chance = uniforms(seed, Purpose.TOKEN, numbers, positions)
         self._tokens = np.full((count, positions), codes, np.int64)
         self._evaluations = np.zeros(count, np.int64)
+        self._refined = np.zeros(count, np.int64)  # refinements that an image has begun
         self.active = np.arange(min(batch, count))
         self._following = len(self.active)
 
@@ -116,11 +131,27 @@ class Sampling:
         rows = values[row, :, position] / self.temperature
         self._tokens[image, position] = categorical(rows, self._chance[image, position])
         self._left[image, position] = 0
+        whole = self.active[~self._left[self.active].any(1)]
+        self._hide_again(whole[self._refined[whole] < self.refinements])
         unfinished = self.active[self._left[self.active].any(1)]
         places = len(self.active) - len(unfinished)
         fresh = np.arange(self._following, min(self._following + places, self.count))
         self._following += len(fresh)
         self.active = np.concatenate([unfinished, fresh])
+
+    def _hide_again(self, images: NDArray[np.int64]) -> None:
+        """Begin a refinement of whole grids."""
+        positions = self._tokens.shape[1]
+        hidden = max(round(REHIDDEN * positions), 1)
+        steps = min(REDRAWN_IN, hidden)
+        self._refined[images] += 1
+        for image in images:
+            number, turn = [self.first + int(image)], int(self._refined[image])
+            order = np.argsort(uniforms(self.seed, Purpose.REFINE, number, positions, turn)[0], kind="stable")
+            chosen = order[:hidden]
+            self._tokens[image, chosen] = self.codes
+            self._left[image, chosen] = 1 + np.arange(hidden) * steps // hidden
+            self._chance[image] = uniforms(self.seed, Purpose.TOKEN, number, positions, turn)[0]
 
 
 def sample(
@@ -131,6 +162,7 @@ def sample(
     *,
     seed: int = 0,
     temperature: float = 1.0,
+    refinements: int = 0,
     first: int = 0,
     batch: int = 100,
     report: Callable[[int, int], None] = lambda done, count: None,
@@ -144,7 +176,16 @@ def sample(
     report : callable
         Is told how many grids of how many are finished.
     """
-    sampling = Sampling(count, shape, codes, seed=seed, temperature=temperature, first=first, batch=batch)
+    sampling = Sampling(
+        count,
+        shape,
+        codes,
+        seed=seed,
+        temperature=temperature,
+        refinements=refinements,
+        first=first,
+        batch=batch,
+    )
     while len(sampling.active):
         sampling.reveal(predict(sampling.grids))
         report(sampling.finished, count)
@@ -157,6 +198,7 @@ def categorical(logits: NDArray[np.float64], chance: NDArray[np.float64]) -> NDA
     return (cumulated[:, :-1] <= chance[:, None] * cumulated[:, -1:]).sum(1)
 
 
-def expected_evaluations(positions: int) -> float:
-    """Mean number of distinct reveal times: ``P (1 - (1 - 1/P)^P)``."""
-    return positions * (1 - (1 - 1 / positions) ** positions)
+def expected_evaluations(positions: int, refinements: int = 0) -> float:
+    """Mean number of evaluations: distinct reveal times, ``P (1 - (1 - 1/P)^P)``, and those of refinements."""
+    each = min(REDRAWN_IN, max(round(REHIDDEN * positions), 1))
+    return positions * (1 - (1 - 1 / positions) ** positions) + refinements * each

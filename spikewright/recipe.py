@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from .errors import RecipeError
 from .models.esvae import ESVAEConfig
@@ -81,6 +81,8 @@ class DiffusionDeployRecipe(DeployRecipe):
     ----------
     temperature : float
         Divides the logits when tokens are drawn.
+    refinements : int
+        How often half of a drawn grid is hidden and drawn again; 0 is the published sampler.
     lava_generations : int
         Images that are generated on Lava as well, all evaluations.
     bound_grids : int
@@ -88,6 +90,7 @@ class DiffusionDeployRecipe(DeployRecipe):
     """
 
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    refinements: NonNegativeInt = 0
     lava_generations: PositiveInt = 2
     bound_grids: PositiveInt = 2000
 

@@ -195,6 +195,10 @@ class Generation(Part):
         default=None, description="Divides the logits before a token is drawn; with tokens."
     )
     seed: int
+    refinements: Count | None = Field(
+        default=None,
+        description="How often half of all tokens are hidden and drawn again; the published sampler never does.",
+    )
     positions: Count | None = Field(default=None, description="Tokens of an image; with tokens.")
     evaluations: Amount = Field(description="Runs of the denoiser a generated image, mean over images.")
     expected_evaluations: Amount | None = Field(

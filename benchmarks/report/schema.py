@@ -19,7 +19,7 @@ VERSION: Final = 1
 GENERATION_FIELDS: Final = {
     "Report": ("generation", "reconstruction_layers"),
     "Layer": ("program", "runs"),
-    "Generation": (*TOKEN_FIELDS, *SAMPLER_FIELDS, "evaluation_energy"),
+    "Generation": (*TOKEN_FIELDS, *SAMPLER_FIELDS, "evaluation_energy", "refinements"),
 }
 
 

@@ -21,9 +21,17 @@ def opening(generation: Generation) -> str:
     return (
         f"The host starts from {count(positions)} hidden positions and draws their tokens with the denoiser, "
         f"in {amount(generation.evaluations)} evaluations on the mean ({amount(expected)} expected; "
-        "those that would draw nothing are left out); the decoder then makes the image. "
+        f"those that would draw nothing are left out){_refined(generation)}; the decoder then makes the image. "
         f"Temperature {units.significant(temperature)}, seed {generation.seed}."
     )
+
+
+def _refined(generation: Generation) -> str:
+    """How often a whole grid was drawn again, if it was."""
+    turns = generation.refinements
+    if not turns:
+        return ""
+    return f", {turns} time{'' if turns == 1 else 's'} of which half of all positions are hidden again and redrawn"
 
 
 def prediction(report: Report, quality: TokenQuality) -> Prediction:

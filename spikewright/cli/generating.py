@@ -56,6 +56,14 @@ def generate(
         float | None,
         typer.Option(min=0.001, help="Of Spiking-Diffusion: divides the logits; the recipe's by default."),
     ] = None,
+    refinements: Annotated[
+        int | None,
+        typer.Option(
+            "--refine",
+            min=0,
+            help="Of Spiking-Diffusion: how often half of an image's tokens are hidden and drawn again; the recipe's by default.",
+        ),
+    ] = None,
     sampler: Annotated[
         Sampler | None,
         typer.Option(help="Of SDDPM: deterministic, or visiting every index; the recipe's by default."),
@@ -88,6 +96,7 @@ def generate(
     """
     deploy = {
         "temperature": temperature,
+        "refinements": refinements,
         "sampler": None if sampler is None else sampler.value,
         "sampling_steps": steps,
         "threshold_scale": threshold_scale,

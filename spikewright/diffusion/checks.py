@@ -17,6 +17,7 @@ def same_images(
     *,
     seed: int,
     temperature: float,
+    refinements: int = 0,
     time_limit: float | None = None,
 ) -> SameImages:
     """Generate images on the emulator and on another backend, each drawing from its own logits.
@@ -33,7 +34,15 @@ def same_images(
             pairs.append(Pair(part.program, backend, time_limit))
         denoiser, decoder = pairs
         ours, theirs = (
-            Sampling(count, system.grid, system.codes, seed=seed, temperature=temperature, batch=count)
+            Sampling(
+                count,
+                system.grid,
+                system.codes,
+                seed=seed,
+                temperature=temperature,
+                refinements=refinements,
+                batch=count,
+            )
             for _ in range(2)
         )
         parted = ""

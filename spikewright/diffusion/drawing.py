@@ -25,11 +25,11 @@ def draw(
     """Images of a recipe, and what each costs where its spikes were counted; ``folder`` keeps what is made."""
     recipe = workspace.recipe
     assert isinstance(recipe, DiffusionRecipe)
-    system, temperature = prepared(workspace, steps), recipe.deploy.temperature
+    deploy, system = recipe.deploy, prepared(workspace, steps)
     with steps(f"{count} images on {backend}") as step:
         made = generate_in_parts(
-            system, backend, count, folder, seed=recipe.seed, temperature=temperature, time_limit=time_limit,
-            report=step.update,
+            system, backend, count, folder, seed=recipe.seed, temperature=deploy.temperature,
+            refinements=deploy.refinements, time_limit=time_limit, report=step.update,
         )  # fmt: skip
     joules = {} if backend == "float" else image_joules(system, made, load_twins(workspace.folder))
-    return Drawn(made, joules, {"temperature": temperature})
+    return Drawn(made, joules, {"temperature": deploy.temperature, "refinements": deploy.refinements})

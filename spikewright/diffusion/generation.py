@@ -37,6 +37,7 @@ def generate(
     *,
     seed: int,
     temperature: float = 1.0,
+    refinements: int = 0,
     first: int = 0,
     batch: int = BATCH,
     report: Callable[[int, int], None] = lambda done, of: None,
@@ -49,13 +50,22 @@ def generate(
         Computes logits and images of ``system``.
     temperature : float
         Divides the logits; above 0.
+    refinements : int
+        How often half of a whole grid is hidden and drawn again.
     batch : int
         Grids that are evaluated together.
     report : callable
         Is told how many images of how many are done.
     """
     sampling = Sampling(
-        count, system.grid, system.codes, seed=seed, temperature=temperature, first=first, batch=batch
+        count,
+        system.grid,
+        system.codes,
+        seed=seed,
+        temperature=temperature,
+        refinements=refinements,
+        first=first,
+        batch=batch,
     )
     took = {name: np.zeros((count, 2), np.int64) for name in COUNTED}
 
@@ -89,6 +99,7 @@ def generate_in_parts(
     *,
     seed: int,
     temperature: float = 1.0,
+    refinements: int = 0,
     time_limit: float | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Generated:
@@ -97,20 +108,30 @@ def generate_in_parts(
     Raises
     ------
     BuildError
-        The folder holds parts of another system, seed, temperature or backend, or a damaged one.
+        The folder holds parts of another system, seed, temperature, number of refinements or backend, or a damaged one.
     """
     evaluator: FloatEvaluator | ChipEvaluator | None = None
 
     def make(first: int, many: int, done: Callable[[int, int], None]) -> Generated:
         nonlocal evaluator
         evaluator = evaluator or open_evaluator(system, backend, time_limit)
-        return generate(system, evaluator, many, seed=seed, temperature=temperature, first=first, report=done)
+        return generate(
+            system,
+            evaluator,
+            many,
+            seed=seed,
+            temperature=temperature,
+            refinements=refinements,
+            first=first,
+            report=done,
+        )
 
     key = {
         "programs": digest((system.denoiser, system.decoder), backend),
         "backend": backend,
         "seed": seed,
         "temperature": temperature,
+        "refinements": refinements,
     }
     try:
         return in_parts(Generated, make, count, folder, key=key, slow=backend in SLOW, report=report)

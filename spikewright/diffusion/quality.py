@@ -158,6 +158,7 @@ def generate_twins(
     *,
     seed: int,
     temperature: float,
+    refinements: int,
     progress: Progress,
 ) -> dict[str, Images]:
     """As many images from the float networks and from the ANN twins, by the same random numbers."""
@@ -168,7 +169,8 @@ def generate_twins(
         assert isinstance(decoder, VQSVAE | VQVAE)
         count = len(made.images)
         drawn = sample(
-            predictor(network), count, system.grid, system.codes, seed=seed, temperature=temperature, batch=_BATCH,
+            predictor(network), count, system.grid, system.codes, seed=seed, temperature=temperature,
+            refinements=refinements, batch=_BATCH,
             report=lambda done, of, index=index: progress(index * of + done, 2 * of),  # type: ignore[misc]
         )  # fmt: skip
         parts = []

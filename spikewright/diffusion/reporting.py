@@ -131,10 +131,11 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             for name, part in system.parts.items()
         ],
         temperature=deploy.temperature,
+        refinements=deploy.refinements or None,
         seed=recipe.seed,
         positions=system.grid[0] * system.grid[1],
         evaluations=evaluations,
-        expected_evaluations=expected_evaluations(system.grid[0] * system.grid[1]),
+        expected_evaluations=expected_evaluations(system.grid[0] * system.grid[1], deploy.refinements),
         tokens=_tokens(measured.figures),
         samples=samples,
         floors=floors,
@@ -229,12 +230,24 @@ def _measure(
         reconstructions = reconstruct(workspace, system, step.update)
     with steps(f"{count} images generated on the emulator") as step:
         made = generate(
-            system, evaluator, count, seed=recipe.seed, temperature=deploy.temperature, report=step.update
+            system,
+            evaluator,
+            count,
+            seed=recipe.seed,
+            temperature=deploy.temperature,
+            refinements=deploy.refinements,
+            report=step.update,
         )
     exchange = exchange_of((evaluator.denoiser.exchange, evaluator.decoder.exchange), count)
     with steps(f"{count} images from the float networks and the ANN twins") as step:
         generated = generate_twins(
-            workspace, system, made, seed=recipe.seed, temperature=deploy.temperature, progress=step.update
+            workspace,
+            system,
+            made,
+            seed=recipe.seed,
+            temperature=deploy.temperature,
+            refinements=deploy.refinements,
+            progress=step.update,
         )
     with steps(f"Bound and tokens on {min(deploy.bound_grids, len(workspace.test_images))} test grids"):
         scorer = ChipEvaluator(system, "emulator")

@@ -42,7 +42,13 @@ def verify_system(
     checks = check_parts(parts_of(workspace, system, AGREEMENT_SAMPLES), deploy, steps, use_lava=use_lava)
     same = compare_images(
         lambda backend, limit: same_images(
-            system, backend, images, seed=recipe.seed, temperature=deploy.temperature, time_limit=limit
+            system,
+            backend,
+            images,
+            seed=recipe.seed,
+            temperature=deploy.temperature,
+            refinements=deploy.refinements,
+            time_limit=limit,
         ),
         images,
         deploy.lava_seconds,

@@ -53,6 +53,21 @@ def test_another_backend_makes_the_same_image_spike_for_spike(system: System) ->
     assert found.evaluations == on_emulator(system, 3).evaluations.sum()
 
 
+def test_refined_images_are_the_same_on_another_backend_and_cost_six_evaluations_more(system: System) -> None:
+    found = same_images(system, "reference", 2, seed=SEED, temperature=1.0, refinements=2)
+    assert found.equal, found.first
+    evaluator = ChipEvaluator(system, "emulator")
+    try:
+        made = generate(system, evaluator, 5, seed=SEED, refinements=2)
+    finally:
+        evaluator.close()
+    plain = on_emulator(system, 5)
+    assert (made.evaluations - plain.evaluations == 12).all()
+    assert (made.spikes[:, 0] > plain.spikes[:, 0]).all()
+    assert (made.tokens != plain.tokens).any((1, 2)).all()
+    assert found.evaluations == made.evaluations[:2].sum()
+
+
 @pytest.mark.skipif(not lava.available()[0], reason="Lava is not installed")
 def test_lava_makes_the_same_two_images_spike_for_spike(system: System) -> None:
     found = same_images(system, "lava", 2, seed=SEED, temperature=1.0, time_limit=300)
@@ -125,6 +140,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         generate_in_parts(system, "emulator", 8, folder, seed=4)
     with pytest.raises(BuildError, match="temperature"):
         generate_in_parts(system, "emulator", 8, folder, seed=SEED, temperature=0.5)
+    with pytest.raises(BuildError, match="refinements was 0, is 1"):
+        generate_in_parts(system, "emulator", 8, folder, seed=SEED, refinements=1)
     part = folder / "parts" / "000003-000006.npz"
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(BuildError, match=r"000003-000006.npz: damaged .*; delete it"):

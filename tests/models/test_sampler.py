@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spikewright.models.draws import Purpose, uniforms
-from spikewright.models.sampler import categorical, expected_evaluations, sample
+from spikewright.models.sampler import Samples, categorical, expected_evaluations, sample
 
 CODES = 6
 TABLE = np.random.default_rng(0).normal(size=(CODES + 1, CODES))
@@ -60,14 +60,60 @@ def test_no_evaluation_is_wasted() -> None:
     assert abs(made.evaluations.mean() - expected_evaluations(49)) < 4 * error
 
 
+@pytest.mark.parametrize("refinements", [0, 2])
 @pytest.mark.parametrize("batch", [1, 7, 50])
-def test_images_depend_on_their_number_alone(batch: int) -> None:
-    whole = sample(predict, 30, (4, 3), CODES, seed=9)
-    assert (sample(predict, 30, (4, 3), CODES, seed=9, batch=batch).tokens == whole.tokens).all()
-    later = sample(predict, 12, (4, 3), CODES, seed=9, first=18, batch=batch)
+def test_images_depend_on_their_number_alone(batch: int, refinements: int) -> None:
+    def made(count: int, seed: int = 9, **given: int) -> Samples:
+        return sample(predict, count, (4, 3), CODES, seed=seed, refinements=refinements, **given)
+
+    whole = made(30)
+    assert (made(30, batch=batch).tokens == whole.tokens).all()
+    later = made(12, first=18, batch=batch)
     assert (later.tokens == whole.tokens[18:]).all()
     assert (later.evaluations == whole.evaluations[18:]).all()
-    assert (sample(predict, 30, (4, 3), CODES, seed=10).tokens != whole.tokens).any()
+    assert (made(30, seed=10).tokens != whole.tokens).any()
+
+
+def test_a_refinement_hides_half_and_draws_it_again_in_six_evaluations() -> None:
+    watching, plain = Watching(), Watching()
+    made = sample(watching, 1, (7, 7), CODES, seed=4, refinements=2)
+    first = sample(plain, 1, (7, 7), CODES, seed=4)
+    seen = [call[0] for call in watching.calls]
+    assert all((a == b[0]).all() for a, b in zip(seen, plain.calls, strict=False))
+    after = seen[len(plain.calls) :]
+    assert len(after) == 2 * 6 == made.evaluations[0] - first.evaluations[0]
+    assert [int((grid == CODES).sum()) for grid in after] == [24, 20, 16, 12, 8, 4] * 2
+    shown = after[0] != CODES
+    assert (after[0][shown] == first.tokens[0][shown]).all()
+    hidden = [frozenset(np.flatnonzero(grid == CODES)) for grid in (after[0], after[6])]
+    assert hidden[0] != hidden[1]
+    assert made.tokens.max() < CODES
+    assert expected_evaluations(49, 2) == expected_evaluations(49) + 12
+    small = sample(predict, 3, (1, 2), CODES, refinements=3)
+    assert (small.evaluations <= 2 + 3).all()
+    with pytest.raises(ValueError, match="refinements is -1"):
+        sample(predict, 1, (2, 2), CODES, refinements=-1)
+
+
+def test_refining_leads_to_the_distribution_that_the_predictor_knows() -> None:
+    """Of two positions that are drawn at once neither knows the other; drawn again one by one, they have their joint."""
+    joint = np.array([[0.5, 0.1], [0.1, 0.3]])
+
+    def knows(tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+        logits = np.zeros((len(tokens), 2, 1, 2))
+        for k, (a, b) in enumerate(tokens[:, 0]):
+            logits[k, :, 0, 0] = np.log(joint.sum(1) if b == 2 else joint[:, b])
+            logits[k, :, 0, 1] = np.log(joint.sum(0) if a == 2 else joint[a])
+        return logits
+
+    def error(refinements: int) -> float:
+        tokens = sample(knows, 4000, (1, 2), 2, seed=2, refinements=refinements).tokens[:, 0]
+        found = np.array([[((tokens == (a, b)).all(1)).mean() for b in range(2)] for a in range(2)])
+        return float(np.abs(found - joint).max())
+
+    noise = 4 * 0.5 / np.sqrt(4000)
+    assert error(0) > 2 * noise
+    assert error(16) < noise
 
 
 def test_progress_reaches_the_end() -> None:
