@@ -136,5 +136,7 @@ def rasters(
     for name, part in lowered.items():
         program = part.program
         ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes
-        found |= {f"{name}: {p.name}": ran[p.name][0] for p in program.populations if not (p.readout or p.relay)}
+        found |= {
+            f"{name}: {p.name}": ran[p.name][0] for p in program.populations if not (p.readout or p.relay)
+        }
     return found

@@ -1,0 +1,162 @@
+"""Ways to put the analogue residual stream on a chip, beside each other: ``python -m spikewright.sddpm.comparing_builds BUILD...``.
+
+Each folder holds the report of one deployed build of the U-Net; all are of one data set. What is compared is what the
+reports measured: quality, size, operations and energy of an evaluation. Writes ``docs/unet_builds.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..benchmarks.report.generation import Generation
+from ..benchmarks.report.schema import Report
+from ..benchmarks.report.units import count, joule, significant
+from ..benchmarks.report.write import read_report
+from ..errors import USER_ERRORS, BuildError
+from ..export.whole_file import whole_file
+
+#: Builds as the page names them.
+TITLES = {
+    "faithful": "as published: composed shortcuts, SiLU tail on the host",
+    "chip": "composed shortcuts, linear tail on the chip",
+    "lean": "shortcuts from spikes, linear tail on the chip",
+}
+OPENING = [
+    "# Builds of the U-Net",
+    "",
+    "Between two of its blocks SDDPM passes an analogue stream on, which no neuron of a chip holds. Two ways around it: the",
+    "stream is a linear function of earlier spikes, so its shortcuts can be composed into synapses (nothing changes, synapses",
+    "are added); or shortcuts read the spikes at the block's entrance (fewest synapses, another network, trained as such). A",
+    "third, relays that hand the stream on as graded spikes, is not built.",
+    "",
+    "Written by",
+    "",
+]
+
+
+def rows(reports: Sequence[tuple[str, Report, Generation]]) -> list[tuple[str, ...]]:
+    """One row a measure, a cell a build."""
+
+    def row(title: str, cell: Callable[[Report, Generation], str]) -> tuple[str, ...]:
+        return (title, *(cell(report, made) for _, report, made in reports))
+
+    def mse(version: str) -> Callable[[Report, Generation], str]:
+        def cell(report: Report, made: Generation) -> str:
+            value = None if made.noise is None else getattr(made.noise, f"mse_{version}")
+            return "–" if value is None else f"{value:.4f}"
+
+        return cell
+
+    def sample(version: str, name: str) -> Callable[[Report, Generation], str]:
+        def cell(report: Report, made: Generation) -> str:
+            value = getattr(made.samples[version], name)
+            return "–" if value is None else significant(value)
+
+        return cell
+
+    found = [
+        row("error of the noise, float", mse("float")),
+        row("chip", mse("int8")),
+        row("ANN twin", mse("ann")),
+        row("FAD, float", sample("float", "fad")),
+        row("chip", sample("int8", "fad")),
+        row("ANN twin", sample("ann", "fad")),
+        row("classifier distance, float", sample("float", "classifier_frechet")),
+        row("chip", sample("int8", "classifier_frechet")),
+        row("ANN twin", sample("ann", "classifier_frechet")),
+        row("neurons, relays among them", lambda report, made: count(report.totals.neurons)),
+        row("synapses", lambda report, made: count(report.totals.synapses)),
+        row(
+            "cores",
+            lambda report, made: "–" if report.fit.cores_placed is None else count(report.fit.cores_placed),
+        ),
+        row(
+            "spikes an evaluation", lambda report, made: count(round(report.totals.spikes / made.evaluations))
+        ),
+        row(
+            "synaptic operations an evaluation",
+            lambda report, made: count(round(report.totals.sops / made.evaluations)),
+        ),
+        row(
+            "host, multiply-accumulates an evaluation",
+            lambda report, made: count(round(made.host_macs / made.evaluations)),
+        ),
+        row(
+            "state words read an evaluation",
+            lambda report, made: count(round(made.exchange.state_words_read / made.evaluations)),
+        ),
+    ]
+    kinds = [part.title for part in reports[0][2].evaluation_energy or []]
+    for index, title in enumerate(kinds):
+
+        def cell(report: Report, made: Generation, index: int = index) -> str:
+            return joule((made.evaluation_energy or [])[index].snn_joule)
+
+        found.append(row(f"energy of an evaluation: {title[0].lower()}{title[1:]}", cell))
+    return found
+
+
+def page(folders: Sequence[Path], command: str) -> str:
+    """The page.
+
+    Raises
+    ------
+    BuildError
+        A folder is of another system or data set than the first.
+    """
+    found = []
+    for folder in folders:
+        report = read_report(folder / "report.json")
+        made = report.generation
+        if made is None or made.sampler is None:
+            raise BuildError(f"{folder}: its report is of {report.model}, which is no SDDPM")
+        if found and report.dataset != found[0][1].dataset:
+            raise BuildError(
+                f"{folder}: its data set is {report.dataset}, that of {folders[0]} is {found[0][1].dataset}"
+            )
+        found.append((str(report.recipe["model"]["build"]), report, made))
+    first, made = found[0][1:]
+    assert made.sampler is not None
+    lines = [
+        *OPENING,
+        f"    {command}",
+        "",
+        f"Data set {first.dataset}, {first.weight_bits}-bit weights, {count(first.samples.generated)} images of "
+        f"{made.sampler.steps} steps of {made.sampler.rule.upper()}, {count(first.samples.quality)} test images for the error of the noise.",
+        "",
+        *(f"- {build}: {TITLES[build]}." for build, _, _ in found),
+        "",
+        f"| | {' | '.join(build for build, _, _ in found)} |",
+        f"| --- | {' | '.join('---:' for _ in found)} |",
+        *(f"| {' | '.join(cells)} |" for cells in rows(found)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Compare and write the page; the exit status is 1 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m spikewright.sddpm.comparing_builds",
+        description="Builds of the U-Net beside each other.",
+    )
+    parser.add_argument("builds", nargs="+", type=Path, metavar="BUILD", help="folders with report.json")
+    parser.add_argument("--out", type=Path, default=Path("docs/unet_builds.md"))
+    options = parser.parse_args(given)
+    command = f"python -m spikewright.sddpm.comparing_builds {' '.join(map(str, options.builds))}"
+    try:
+        text = page(options.builds, command)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(options.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
