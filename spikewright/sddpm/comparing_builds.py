@@ -107,7 +107,7 @@ def page(folders: Sequence[Path], command: str) -> str:
     BuildError
         A folder is of another system or data set than the first.
     """
-    found = []
+    found: list[tuple[str, Report, Generation]] = []
     for folder in folders:
         report = read_report(folder / "report.json")
         made = report.generation
