@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-
-from . import __version__, measuring
+from . import measuring
 from .answers import answers
 from .benchmarks.ann import count_macs, export_onnx
 from .benchmarks.counting import LayerCount
@@ -25,6 +23,7 @@ from .lowering import Lowered, lower
 from .models.ann_vae import ANNVAE, Autoencoder
 from .models.esvae import ESVAE
 from .progress import Steps
+from .report_head import head
 from .verification import Verification
 from .workspace import Workspace
 
@@ -102,19 +101,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         )
         chains = scale_chain(lowered.integer_graph, lowered.float_graph)
         report = parts.Report(
-            tool=f"spikewright {__version__}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            model=recipe.model.kind,
-            dataset=recipe.data.name,
-            dataset_note=workspace.dataset_note,
-            seed=recipe.seed,
-            chip=chip.title,
-            weight_bits=recipe.quantise.bits,
-            per_channel_scales=any(len(set(p.scale)) > 1 for p in program.populations),
-            timesteps=program.timesteps,
-            period=program.period,
-            latency_steps=program.depth + program.timesteps,
-            recipe=recipe.model_dump(mode="json"),
+            **head(workspace, chip, [program]),
             answers=answers(quality, found.equivalence, fitted, energy, recipe.quantise.bits),
             samples=parts.Samples(
                 quality=len(images),

@@ -13,18 +13,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .benchmarks.quality import mean_and_interval, reconstruction_error
+from .feature_stages import FEATURES
 from .models.absorbing import elbo, predictor, unigram_bits
-from .models.ann_vae import Autoencoder
 from .models.codebook import perplexity
 from .models.data import DatasetInfo
-from .models.feature_classifier import FeatureClassifier
 from .models.sdid import SDID, Denoiser
 from .models.sdid_ann import ANNDenoiser
 from .models.vector_quantised import VectorQuantised
 from .models.vq_ann import VQVAE
 from .models.vq_svae import VQSVAE
 from .recipe import DiffusionRecipe
-from .stage import Samples, Stage, images_of, labelled_images_of
+from .stage import Samples, Stage, images_of
 
 if TYPE_CHECKING:
     from .stage import Split
@@ -51,8 +50,8 @@ def _measure(network: VectorQuantised, images: Tensor) -> None:
     network.measure(images)
 
 
-def evaluate_autoencoder(network: nn.Module, samples: Samples) -> dict[str, float]:
-    """Reconstruction error over a test split; code usage and spike rates where there are any."""
+def evaluate_autoencoder(network: VQSVAE | VQVAE, samples: Samples) -> dict[str, float]:
+    """Reconstruction error over a test split; code usage, and spike rates where there are any."""
     images = samples.inputs
     made, tokens = [], []
     fired: dict[str, float] = {}
@@ -64,16 +63,13 @@ def evaluate_autoencoder(network: nn.Module, samples: Samples) -> dict[str, floa
                 tokens.append(out.tokens)
                 for name, raster in out.spikes.items():
                     fired[name] = fired.get(name, 0.0) + float(raster.mean()) * len(batch)
-            elif isinstance(network, VQVAE):
+            else:
                 tokens.append(network.tokens(batch))
                 made.append(network.decode(tokens[-1]))
-            else:
-                made.append(network(batch))
     errors = reconstruction_error(torch.cat(made).numpy(), images)
     figures = dict(zip(("mse", "mse_ci95"), mean_and_interval(errors), strict=True))
-    if isinstance(network, VectorQuantised):
-        value, used = perplexity(torch.cat(tokens), network.config.codes)
-        figures |= {"perplexity": float(value), "used_codes": int(used)}
+    value, used = perplexity(torch.cat(tokens), network.config.codes)
+    figures |= {"perplexity": float(value), "used_codes": int(used)}
     rates = {f"rate_{name}": total / len(images) for name, total in fired.items()}
     return {**figures, **rates, "images": len(images)}
 
@@ -98,15 +94,6 @@ def evaluate_denoiser(network: Denoiser, samples: Samples) -> dict[str, float]:
     return {**figures, "images": len(tokens)}
 
 
-def evaluate_classifier(network: FeatureClassifier, samples: Samples) -> dict[str, float]:
-    """Accuracy over a test split."""
-    assert samples.labels is not None
-    with torch.no_grad():
-        found = [network(batch).argmax(1) for batch in torch.from_numpy(samples.inputs).split(_BATCH)]
-    right = torch.cat(found).numpy() == samples.labels
-    return {"accuracy": float(right.mean()), "images": len(right)}
-
-
 def _vq(recipe: DiffusionRecipe, data: DatasetInfo) -> nn.Module:
     return VQSVAE(recipe.vq_config(data.channels))
 
@@ -123,14 +110,6 @@ def _sdid_ann(recipe: DiffusionRecipe, data: DatasetInfo) -> nn.Module:
     return ANNDenoiser(recipe.sdid_config(data.channels))
 
 
-def _fad(recipe: DiffusionRecipe, data: DatasetInfo) -> nn.Module:
-    return Autoencoder(recipe.fad_config(data.channels))
-
-
-def _classifier(recipe: DiffusionRecipe, data: DatasetInfo) -> nn.Module:
-    return FeatureClassifier(recipe.data.image, data.channels, data.classes)
-
-
 #: In order of training: a denoiser learns the tokens of the autoencoder before it.
 STAGES: dict[str, Stage] = {
     "vq": Stage("spiking autoencoder", "mse", _vq, images_of, evaluate_autoencoder, _measure),
@@ -139,8 +118,5 @@ STAGES: dict[str, Stage] = {
     "sdid_ann": Stage(
         "denoiser's ANN twin", "bits", _sdid_ann, partial(_tokens_of, "vq_ann"), evaluate_denoiser
     ),
-    "fad": Stage("autoencoder for FAD", "mse", _fad, images_of, evaluate_autoencoder),
-    "classifier": Stage(
-        "classifier for features", "accuracy", _classifier, labelled_images_of, evaluate_classifier
-    ),
+    **FEATURES,
 }

@@ -5,16 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from .diffusion_stages import evaluate_autoencoder, evaluate_classifier
-from .models.ann_vae import Autoencoder
+from .feature_stages import FEATURES
 from .models.data import DatasetInfo
 from .models.epsilon_prediction import EpsilonPrediction, held_out_error, predictor
-from .models.feature_classifier import FeatureClassifier
 from .models.noise_schedule import NoiseSchedule
 from .models.spiking_unet import SpikingUNet
 from .models.unet_ann import UNet
 from .recipe import UNetRecipe
-from .stage import Samples, Stage, images_of, labelled_images_of
+from .stage import Samples, Stage, images_of
 
 _BATCH = 100  # images evaluated together
 MOST_IMAGES = 2000  # test images that a network is judged on after its training
@@ -43,19 +41,8 @@ def _unet_ann(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
     return UNet(recipe.config(data.channels))
 
 
-def _fad(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
-    return Autoencoder(recipe.fad_config(data.channels))
-
-
-def _classifier(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
-    return FeatureClassifier(recipe.data.image, data.channels, data.classes)
-
-
 STAGES: dict[str, Stage] = {
     "unet": Stage("spiking U-Net", "mse", _unet, images_of, evaluate_network),
     "unet_ann": Stage("ANN twin", "mse", _unet_ann, images_of, evaluate_network),
-    "fad": Stage("autoencoder for FAD", "mse", _fad, images_of, evaluate_autoencoder),
-    "classifier": Stage(
-        "classifier for features", "accuracy", _classifier, labelled_images_of, evaluate_classifier
-    ),
+    **FEATURES,
 }

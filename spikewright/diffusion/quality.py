@@ -158,7 +158,7 @@ def generate_twins(
     *,
     seed: int,
     temperature: float,
-    refinements: int,
+    refinements: int = 0,
     progress: Progress,
 ) -> dict[str, Images]:
     """As many images from the float networks and from the ANN twins, by the same random numbers."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__, measuring
+from .. import measuring
 from ..answers import answers
 from ..benchmarks.counting import totals
-from ..benchmarks.energy import Activity, load_models, price
 from ..benchmarks.fidelity import fidelity, paper_fidelity
 from ..benchmarks.generated_file import NAME, GeneratedFile, write_generated
 from ..benchmarks.quality import mean_and_interval
@@ -40,6 +38,7 @@ from ..models.feature_classifier import FeatureClassifier
 from ..models.sampler import expected_evaluations
 from ..progress import Steps
 from ..recipe import DiffusionRecipe
+from ..report_head import head
 from ..verification import Verification
 from ..workspace import Workspace
 from .baseline import FILES, export_twins
@@ -111,11 +110,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         every = [layer for group in layers.values() for layer in group]
         baseline = baseline_of({"denoiser": (twins.denoiser, evaluations), "decoder": (twins.decoder, 1.0)})
         macs = host_macs(system)
-        activity = Activity.of(totals(every), macs, baseline, journeys(placements, tallies, len(made.images)))
-        energy = {
-            name: parts.EnergyRow.model_validate(measuring.plain(price(model, activity)))
-            for name, model in load_models().items()
-        }
+        energy = measuring.energy(every, macs, baseline, journeys(placements, tallies, len(made.images)))
         joules = image_joules(system, made, twins)
     fitted = fit_part(chip, together(generating, chip))
     generation = made_of.Generation(
@@ -155,21 +150,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             rasters=rasters(system.parts, inputs),
         )
         report = parts.Report(
-            tool=f"spikewright {__version__}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            model=recipe.model.kind,
-            dataset=recipe.data.name,
-            dataset_note=workspace.dataset_note,
-            seed=recipe.seed,
-            chip=chip.title,
-            weight_bits=recipe.quantise.bits,
-            per_channel_scales=any(
-                len(set(p.scale)) > 1 for part in system.parts.values() for p in part.program.populations
-            ),
-            timesteps=system.denoiser.program.timesteps,
-            period=system.denoiser.program.period,
-            latency_steps=system.denoiser.program.depth + system.denoiser.program.timesteps,
-            recipe=recipe.model_dump(mode="json"),
+            **head(workspace, chip, [p.program for p in (system.denoiser, system.encoder, system.decoder)]),
             answers=answers(quality, found.equivalence, fitted, energy, recipe.quantise.bits, generation),
             samples=parts.Samples(
                 quality=len(images),

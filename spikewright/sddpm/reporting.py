@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__, measuring
+from .. import measuring
 from ..answers import answers
 from ..benchmarks.ann import MacCount
 from ..benchmarks.counting import totals
-from ..benchmarks.energy import Activity, load_models, price
 from ..benchmarks.fidelity import fidelity
 from ..benchmarks.generated_file import NAME as IMAGES
 from ..benchmarks.generated_file import GeneratedFile, write_generated
@@ -38,6 +36,7 @@ from ..models.ann_vae import Autoencoder
 from ..models.feature_classifier import FeatureClassifier
 from ..progress import Steps
 from ..recipe import UNetRecipe
+from ..report_head import head
 from ..verification import Verification
 from ..workspace import Workspace
 from .accounting import evaluation_energy, observe
@@ -109,13 +108,9 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         placements, fits = placed({NAME: program}, hardware)
         baseline = baseline_of({NAME: (twin, runs)})
         macs = round(runs * host_macs(system))
-        activity = Activity.of(
-            totals(layers), macs, baseline, journeys(placements, {NAME: chip.tally}, len(made.images))
+        energy = measuring.energy(
+            layers, macs, baseline, journeys(placements, {NAME: chip.tally}, len(made.images))
         )
-        energy = {
-            name: parts.EnergyRow.model_validate(measuring.plain(price(model, activity)))
-            for name, model in load_models().items()
-        }
         joules = image_joules(system, made, twin)
         outside = {
             name.removeprefix(f"{NAME}/"): spikes / found.reference_images
@@ -162,19 +157,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             rasters=rasters({NAME: system.denoiser}, {NAME: inputs}),
         )
         report = parts.Report(
-            tool=f"spikewright {__version__}",
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            model=recipe.model.kind,
-            dataset=recipe.data.name,
-            dataset_note=workspace.dataset_note,
-            seed=recipe.seed,
-            chip=hardware.title,
-            weight_bits=recipe.quantise.bits,
-            per_channel_scales=any(len(set(p.scale)) > 1 for p in program.populations),
-            timesteps=program.timesteps,
-            period=program.period,
-            latency_steps=program.depth + program.timesteps,
-            recipe=recipe.model_dump(mode="json"),
+            **head(workspace, hardware, [program]),
             answers=answers(quality, found.equivalence, fitted, energy, recipe.quantise.bits, generation),
             samples=parts.Samples(
                 quality=measured.noise.images,

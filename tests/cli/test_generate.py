@@ -79,7 +79,7 @@ def test_images_of_sddpm_take_its_own_options(tmp_path: Path) -> None:
 def test_what_cannot_be_generated_is_refused(tmp_path: Path) -> None:
     for arguments, message in (
         (("--model", "esvae"), "images are generated from spiking-diffusion and sddpm recipes"),
-        (("--model", "sddpm"), "no such recipe"),
+        (("--model", "fsvae"), "no such recipe"),
         (("--backend", "chip"), "chip"),
         (("--count", "0"), "count"),
         (("--temperature", "0"), "temperature"),
