@@ -34,6 +34,7 @@ from ..generating.rows import (
 from ..hardware.chip import load_chip
 from ..models.ann_vae import Autoencoder
 from ..models.feature_classifier import FeatureClassifier
+from ..models.guidance import firing_threshold
 from ..progress import Steps
 from ..recipe import UNetRecipe
 from ..report_head import head
@@ -116,14 +117,9 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             name.removeprefix(f"{NAME}/"): spikes / found.reference_images
             for name, spikes in found.overhead_spikes.items()
         }
-        by_accounting = evaluation_energy(
-            system,
-            observe(system.network, images[:AGREEMENT_SAMPLES]),
-            chip.tally,
-            outside,
-            host_macs(system),
-            twin,
-        )
+        with firing_threshold(system.network, system.threshold):
+            observed = observe(system.network, images[:AGREEMENT_SAMPLES])
+        by_accounting = evaluation_energy(system, observed, chip.tally, outside, host_macs(system), twin)
     fitted = fit_part(hardware, fits[NAME])
     generation = made_of.Generation(
         programs=[

@@ -117,7 +117,11 @@ def test_networks_of_one_recipe_fit_each_other(tmp_path: Path) -> None:
     [
         ("codes = 16", "latent = 16", "unknown key 'model.latent'.*allowed here: channels, codes"),
         ("[train.vq]", "[train.snn]", "unknown key 'train.snn'.*key 'train.vq' is missing|train.vq.*missing"),
-        ('spiking-diffusion"\nsize', 'fsvae"\nsize', "model.kind = 'fsvae'.*'esvae', 'spiking-diffusion', 'sddpm'"),
+        (
+            'spiking-diffusion"\nsize',
+            'fsvae"\nsize',
+            "model.kind = 'fsvae'.*'esvae', 'spiking-diffusion', 'sddpm'",
+        ),
         ("[8, 12]", "[8, 10]", "8x10.*multiple of 4"),
         ("codes = 16", "codes = 1", "model.codes = 1"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_a_deployment_is_a_whole_report(workspace: Workspace, system: System) ->
     assert set(kept.samples) == {"ann", "float", "int8"}
     assert kept.samples["int8"].shape == (6, 1, 8, 12)
     assert not kept.reconstructions
+
+
+def test_all_checks_hold_at_another_threshold(recipe: Path, workspace: Workspace, tmp_path: Path) -> None:
+    other = Workspace(load_recipe(str(recipe), {"deploy.threshold_scale": 0.97}), tmp_path / "build")
+    shutil.copytree(workspace.folder / "train", other.folder / "train")
+    guided = export_system(other, Steps())
+    assert guided.threshold == load_system(other.folder).threshold == 0.97
+    found = verify_system(other, guided, Steps(), use_lava=False)
+    assert not found.failed
+    assert found.equivalence.norse.ran
+    # The float network that layers are held against has the same threshold: their rates agree.
+    for row in found.equivalence.quantisation:
+        assert row.rate_int8 == pytest.approx(row.rate_float, abs=0.03)
 
 
 def test_a_threshold_is_said_in_bits(system: System) -> None:
