@@ -28,7 +28,7 @@ METADATA = "spikewright"
 VERSION = 2
 #: A leak that no float64 membrane can tell from none within any sample.
 NO_LEAK = 2.0**-60
-#: Cells up to which a convolution that NIR cannot express is written as a plain matrix.
+#: Cells that maps which NIR cannot express may fill as plain matrices, all those of a file together.
 DENSE_LIMIT = 1 << 26
 
 
@@ -40,11 +40,13 @@ def build(
     Parameters
     ----------
     dense_limit : int
-        Cells up to which a convolution that NIR cannot express becomes a matrix.
+        Cells that maps which NIR cannot express may fill as matrices, in order of the graph; one that has no room left
+        becomes an extension node.
     extended : collection of str, optional
         Names of the synapses that become extension nodes, whatever the limit: as a file has them.
     """
     nodes: dict[str, nir.NIRNode] = {}
+    room = dense_limit
     # The shapes a node takes and gives in the file: (channels, height, width), or flat.
     takes: dict[str, Shape] = {}
     written: dict[str, Shape] = {}
@@ -64,7 +66,9 @@ def build(
             spatial = _is_nir_convolution(node.map) and given == {node.map.input_shape} and by_channel
             takes[name] = node.map.input_shape if spatial else (prod(node.map.input_shape),)
             written[name] = node.shape if spatial else (size(node),)
-            extension = name in extended if extended is not None else entries(node.map) > dense_limit
+            matrix = not spatial and not isinstance(node.map, Dense)
+            extension = matrix and (entries(node.map) > room if extended is None else name in extended)
+            room -= entries(node.map) if matrix and not extension else 0
             above = 0 if node.exponent is None else _exponent(graph, graph.targets(name)[0]) - node.exponent
             nodes[name] = _synapses(node, bias, spatial, extension, above, in_loop[name])
         else:
