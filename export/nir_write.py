@@ -26,7 +26,8 @@ def write_nir(graph: Graph, path: Path, dense_limit: int = DENSE_LIMIT) -> Graph
         Target; replaced only when the new file is complete and reads back equal.
     dense_limit : int
         Cells that maps without a NIR form of their own, such as transposed convolutions, may fill as plain ``Linear``
-        nodes, which any NIR tool reads, all together. Beyond, the file holds an extension node (:mod:`spikewright.export.nir_extension`).
+        nodes, which any NIR tool reads, all together. Beyond, the file holds an extension node
+        (:mod:`spikewright.export.nir_extension`).
 
     Raises
     ------

@@ -7,8 +7,9 @@ reveal something are visited; the samples have the same distribution. All draws 
 whichever images beside it.
 
 A whole grid may then be refined, which is not published for this system: half of its positions are hidden again and
-drawn anew, given the others. Of a predictor that knew the true conditionals this would change no distribution; of a
-trained one it mends tokens that were drawn early, while little else was known (the corrector of discrete diffusion,
+drawn anew, given the others. Of a predictor that knew the true conditionals this would change no distribution, but for
+tokens that are drawn in one evaluation and do not see each other, which is so without it as well; of a trained one it
+mends tokens that were drawn early, while little else was known (the corrector of discrete diffusion,
 Campbell et al., arXiv 2205.14987; the jumps back of RePaint, Lugmayr et al., arXiv 2201.09865).
 """
 
@@ -142,8 +143,7 @@ class Sampling:
     def _hide_again(self, images: NDArray[np.int64]) -> None:
         """Begin a refinement of whole grids."""
         positions = self._tokens.shape[1]
-        hidden = max(round(REHIDDEN * positions), 1)
-        steps = min(REDRAWN_IN, hidden)
+        hidden, steps = redrawn(positions)
         self._refined[images] += 1
         for image in images:
             number, turn = [self.first + int(image)], int(self._refined[image])
@@ -198,7 +198,12 @@ def categorical(logits: NDArray[np.float64], chance: NDArray[np.float64]) -> NDA
     return (cumulated[:, :-1] <= chance[:, None] * cumulated[:, -1:]).sum(1)
 
 
+def redrawn(positions: int) -> tuple[int, int]:
+    """Positions that a refinement hides, and evaluations in which it draws them."""
+    hidden = max(round(REHIDDEN * positions), 1)
+    return hidden, min(REDRAWN_IN, hidden)
+
+
 def expected_evaluations(positions: int, refinements: int = 0) -> float:
     """Mean number of evaluations: distinct reveal times, ``P (1 - (1 - 1/P)^P)``, and those of refinements."""
-    each = min(REDRAWN_IN, max(round(REHIDDEN * positions), 1))
-    return positions * (1 - (1 - 1 / positions) ** positions) + refinements * each
+    return positions * (1 - (1 - 1 / positions) ** positions) + refinements * redrawn(positions)[1]

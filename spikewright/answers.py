@@ -7,7 +7,8 @@ from typing import Literal
 
 from .benchmarks.report import denoising_tables, token_tables
 from .benchmarks.report.checks import same_image
-from .benchmarks.report.generation import Generation
+from .benchmarks.report.generation import Generation, SameImage
+from .benchmarks.report.generation_tables import shorter
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
 from .benchmarks.report.units import share
 
@@ -128,11 +129,16 @@ def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) 
     if not e.norse.ran:
         return Verdict(status="unknown", text=f"{first}; the norse check did not run ({e.norse.reason}).")
     agreed = " and ".join(
-        f"{check.name} on {row.images:,} image{'' if row.images == 1 else 's'} ({row.neuron_steps:,} neuron steps)"
+        f"{check.name} on {row.images:,} image{'' if row.images == 1 else 's'}{_shorter(row, made)} ({row.neuron_steps:,} neuron steps)"
         for check, row in equal
     )
     besides = f" Not repeated as whole images: {missing}." if missing else ""
     return Verdict(status="yes", text=f"The emulator agrees with {agreed}; {figures}.{besides}")
+
+
+def _shorter(row: SameImage, made: Generation) -> str:
+    steps = shorter(row, made)
+    return f" of {steps}" if steps else ""
 
 
 def _predicted(made: Generation, e: Equivalence, bits: int) -> tuple[str, Verdict | None]:

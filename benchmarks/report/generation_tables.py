@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import denoising_tables, token_tables, units
 from .checks import Check, same_image
-from .generation import Exchange, Generation, PublishedFigure, SampleQuality
+from .generation import Exchange, Generation, PublishedFigure, SameImage, SampleQuality
 from .prediction import ORDER, Prediction
 from .schema import Report
 from .tables import DASH, Table, version_name
@@ -61,6 +61,23 @@ def same_images(generation: Generation) -> Table:
         rows.append((check.name, check.headline, *counts))
     numbers_head = ("Images", "Evaluations", "Chip steps", "Neuron steps", "Differing spikes", "Time")
     return Table(("Emulator against", "Result", *numbers_head), rows, labels=2)
+
+
+def shorter(row: SameImage, generation: Generation) -> str:
+    """In how many steps images were made again, where those of the report took another number; else empty."""
+    sampler = generation.sampler
+    if sampler is None or not row.images or row.evaluations == row.images * sampler.steps:
+        return ""
+    steps = row.evaluations // row.images
+    return f"{count(steps)} step{'' if steps == 1 else 's'}"
+
+
+def same_images_note(generation: Generation) -> str:
+    """That the images compared took other numbers of steps than those of the report; empty where they did not."""
+    found = sorted({steps for row in generation.same_images if (steps := shorter(row, generation))})
+    if not found or generation.sampler is None:
+        return ""
+    return f"The images compared were made in {' and '.join(found)} each, those above in {count(generation.sampler.steps)}."
 
 
 def parted(generation: Generation) -> list[Check]:

@@ -94,6 +94,7 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
         escape(told.remark),
         "### The same images on other backends",
         _table(views.same_images(generation)) if generation.same_images else views.NOT_REPEATED,
+        views.same_images_note(generation),
         "### Programs",
         _table(views.programs(generation)) if generation.programs else "No program was recorded.",
         "### Exchange",

@@ -19,6 +19,7 @@ from ..benchmarks.report.pictures import Pictures
 from ..benchmarks.report.write import write_report
 from ..benchmarks.similarity import structural_similarity
 from ..deployment import SHOWN, fit_part
+from ..generating.checking import AGREEMENT_SAMPLES
 from ..generating.counting import baseline_of, journeys, layers_in, layers_of, placed, times, together
 from ..generating.rows import (
     classifier_distance,
@@ -47,7 +48,7 @@ from .generation import Generated, generate
 from .pricing import host_macs, image_joules
 from .quality import Reconstructions, TokenFigures, generate_twins, reconstruct, token_figures
 from .system import PARTS, System
-from .verification import AGREEMENT_SAMPLES, parts_of
+from .verification import parts_of
 
 Images = NDArray[np.float32]
 #: Bits a token by which the integer program's bound may exceed the float network's.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..diffusion_stages import extract_tokens
-from ..generating.checking import Part, check_parts, compare_images, keep
+from ..generating.checking import AGREEMENT_SAMPLES, Part, check_parts, compare_images, keep
 from ..hardware import tokens
 from ..models.sdid import SDID
 from ..models.vq_svae import VQSVAE
@@ -13,8 +13,6 @@ from ..verification import Verification
 from ..workspace import Workspace
 from .checks import same_images
 from .system import System, hidden_spikes
-
-AGREEMENT_SAMPLES = 64
 
 
 def parts_of(workspace: Workspace, system: System, count: int) -> list[Part]:

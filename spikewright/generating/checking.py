@@ -36,6 +36,8 @@ from ..verification import LOWERING_IMAGES, LoweringStep, Verification
 from ..workspace import Workspace, write_text
 from .same import SameImages
 
+AGREEMENT_SAMPLES = 64  # that integers and floats are compared on, layer by layer
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -119,6 +121,7 @@ def compare_images(
     steps: Steps,
     *,
     use_lava: bool,
+    each: str = "all evaluations",
 ) -> list[SameImage]:
     """Generate the same images on the emulator and on every other backend.
 
@@ -126,10 +129,12 @@ def compare_images(
     ----------
     make : callable
         Generates them on a backend, with a time limit for Lava.
+    each : str
+        How much of the sampling they go through, for the progress.
     """
     found = []
     for backend in ("reference", "lava") if use_lava else ("reference",):
-        with steps(f"{images} images on the emulator and on {backend}, all evaluations"):
+        with steps(f"{images} images on the emulator and on {backend}, {each}"):
             try:
                 same = make(backend, float(seconds) if backend == "lava" else None)
             except SessionError as error:

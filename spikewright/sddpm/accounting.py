@@ -31,7 +31,7 @@ BATCH = 32  # images that the float network sees at once
 
 @dataclass(eq=False)
 class _Layer:
-    """What a convolution was shown: values, those that are not zero, their sum of taps, and whether all are spikes."""
+    """Taps of a convolution over all that it was shown, those of values other than zero, and whether all were spikes."""
 
     macs: float = 0.0
     sops: float = 0.0
@@ -167,8 +167,8 @@ def evaluation_energy(
         (
             "As the paper counts",
             multiply * observed.first + accumulate * (observed.sops + observed.analogue_sops),
-            "0.9 pJ a synaptic operation, the first convolution at 4.6 pJ a multiply-accumulate; shortcuts and tail are "
-            "charged as if they read spikes",
+            "0.9 pJ a synaptic operation, the first convolution at 4.6 pJ a multiply-accumulate; shortcuts are "
+            "charged as if they read spikes, the tail as accumulates",
         ),
         (
             "With analogue layers as what they are",

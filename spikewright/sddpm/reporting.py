@@ -19,6 +19,7 @@ from ..benchmarks.report import schema as parts
 from ..benchmarks.report.pictures import Pictures
 from ..benchmarks.report.write import write_report
 from ..deployment import SHOWN, fit_part
+from ..generating.checking import AGREEMENT_SAMPLES
 from ..generating.counting import baseline_of, journeys, layers_of, placed, times
 from ..generating.made import Made
 from ..generating.rows import (
@@ -47,7 +48,7 @@ from .generation import generate
 from .pricing import host_macs, image_joules
 from .quality import generate_twins, noise_quality
 from .system import NAME, System
-from .verification import AGREEMENT_SAMPLES, samples_of
+from .verification import samples_of
 
 Images = NDArray[np.float32]
 HOST_NOTE = (

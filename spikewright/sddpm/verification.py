@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..generating.checking import Part, check_parts, compare_images, keep
+from ..generating.checking import AGREEMENT_SAMPLES, Part, check_parts, compare_images, keep
 from ..models.guidance import firing_threshold
 from ..progress import Steps
 from ..recipe import UNetRecipe
@@ -15,8 +15,6 @@ from ..workspace import Workspace
 from .checks import same_images
 from .lowering import one_step
 from .system import NAME, System
-
-AGREEMENT_SAMPLES = 64
 
 
 def samples_of(workspace: Workspace, system: System, count: int, seed: int = 1) -> NDArray[np.float32]:
@@ -64,5 +62,6 @@ def verify_system(
         deploy.lava_seconds,
         steps,
         use_lava=use_lava,
+        each=f"{deploy.lava_sampling_steps} steps",
     )
     return keep(workspace, checks, same, deploy, steps)

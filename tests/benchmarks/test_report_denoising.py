@@ -280,3 +280,13 @@ def test_pictures_come_without_reconstructions() -> None:
     assert [text.get_text() for text in title] == [
         "Generated images (float and chip from the same noise)", "float SNN", "chip (int8)", "ANN",
     ]  # fmt: skip
+
+
+def test_shorter_images_on_other_backends_are_said_to_be_shorter() -> None:
+    from .generation_reports import same_image
+
+    few = make_denoising_report(generation__same_images=[same_image("lava", images=2, evaluations=6)])
+    said = "The images compared were made in 3 steps each, those above in 50."
+    assert said in render_markdown(few, [])
+    assert said in render_page(few, {})
+    assert "were made in" not in render_markdown(make_denoising_report(), [])

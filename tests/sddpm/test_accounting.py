@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,8 @@ from spikewright.benchmarks.energy import load_models
 from spikewright.export.linear import Conv2d, fan_out
 from spikewright.hardware import host
 from spikewright.models.spiking_unet import SpikingUNet
-from spikewright.models.unet_layout import UNetConfig
+from spikewright.models.unet_blocks import SpikingResample, SpikingResidual
+from spikewright.models.unet_layout import Build, UNetConfig
 from spikewright.sddpm.accounting import evaluation_energy, observe
 from spikewright.sddpm.baseline import export_twin
 from spikewright.sddpm.evaluators import ChipDenoiser
@@ -22,9 +25,9 @@ IMAGES = np.random.default_rng(0).uniform(-1, 1, (3, 1, 8, 12)).astype(np.float3
 
 
 @pytest.mark.parametrize("build", ["chip", "lean", "faithful"])
-def test_operations_of_the_float_network_are_those_of_a_brute_count(build: str) -> None:
+def test_operations_of_the_float_network_are_those_of_a_brute_count(build: Build) -> None:
     torch.manual_seed(0)
-    network = SpikingUNet(UNetConfig(image=(8, 12), channels=8, multipliers=(1, 2), build=build)).eval()  # type: ignore[arg-type]
+    network = SpikingUNet(UNetConfig(image=(8, 12), channels=8, multipliers=(1, 2), build=build)).eval()
     found = observe(network, IMAGES)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -35,15 +38,16 @@ def test_operations_of_the_float_network_are_those_of_a_brute_count(build: str) 
         channels, height, width = raster.shape[2:]
         map_ = Conv2d(
             np.ones(tuple(conv.weight.shape), np.float32), (channels, height, width),
-            stride=conv.stride, padding=conv.padding,  # type: ignore[arg-type]
+            stride=conv.stride, padding=(1, 1),
         )  # fmt: skip
         return float(raster.sum((0, 1)).flatten().numpy() @ fan_out(map_)) / raster.shape[1]
 
     assert found.layers["entrance"].sops == pytest.approx(reach(network.entrance, rasters["coding_n"]))
-    down = network.get_submodule("down0")
-    assert found.layers["down0.conv"].sops == pytest.approx(reach(down.conv, rasters["down0.n1"]))  # type: ignore[arg-type]
-    block = network.get_submodule("d0_0")
-    assert found.layers["d0_0.conv2"].sops == pytest.approx(reach(block.conv2, rasters["d0_0.n2"]))  # type: ignore[arg-type]
+    down, block = network.get_submodule("down0"), network.get_submodule("d0_0")
+    assert isinstance(down, SpikingResample)
+    assert isinstance(block, SpikingResidual)
+    assert found.layers["down0.conv"].sops == pytest.approx(reach(down.conv, rasters["down0.n1"]))
+    assert found.layers["d0_0.conv2"].sops == pytest.approx(reach(block.conv2, rasters["d0_0.n2"]))
     analogue = {name for name, layer in found.layers.items() if not layer.spikes}
     shortcuts = {name for name in found.layers if name.endswith("shortcut")}
     tail = {"chip": {"tail"}, "lean": {"tail"}, "faithful": {"tail.conv", "tail.side"}}[build]
@@ -79,6 +83,14 @@ def test_an_evaluation_is_priced_by_four_ways(workspace: Workspace, system: Syst
     more = 10 * sum(float(fan_out(g.map).mean()) for g in group)
     assert outside.snn_joule - deployed.snn_joule == pytest.approx(0.9e-12 * more, rel=1e-6)
     assert all(row.ratio == pytest.approx(row.snn_joule / row.ann_joule) for row in rows)
+
+
+def test_the_published_tail_is_the_hosts_work_in_every_step(system: System) -> None:
+    config = replace(system.network.config, build="faithful")
+    network = SpikingUNet(config).eval()
+    found = observe(network, IMAGES)
+    tail = sum(layer.macs for name, layer in found.layers.items() if name.startswith("tail"))
+    assert tail_macs(replace(system, network=network)) == tail
 
 
 def test_the_host_multiplies_for_the_first_convolution_alone(system: System) -> None:

@@ -7,15 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from spikewright.errors import BuildError
 from spikewright.generating import made as making
 from spikewright.generating import same
 from spikewright.generating.made import Made
 from spikewright.hardware import lava
+from spikewright.models.spiking_unet import SpikingUNet
+from spikewright.models.train import reestimate_batch_norm
+from spikewright.models.unet_layout import Build, UNetConfig
 from spikewright.sddpm.checks import same_images
 from spikewright.sddpm.evaluators import ChipDenoiser, FloatDenoiser, open_denoiser
 from spikewright.sddpm.generation import generate, generate_in_parts
+from spikewright.sddpm.lowering import lower_denoiser
 from spikewright.sddpm.system import System
 
 SEED, STEPS = 3, 4
@@ -66,6 +71,22 @@ def test_another_backend_makes_the_same_images_spike_for_spike(system: System, b
     program = system.denoiser.program
     # Images follow each other every period; only the first waits for all levels.
     assert found.chip_steps < 3 * 2 * (program.depth + program.timesteps)
+
+
+@pytest.mark.parametrize("build", ["faithful", "lean"])
+def test_other_builds_make_the_same_images_too(build: Build, tmp_path: Path) -> None:
+    """The published tail reads the stream after every step from both backends; what parts there parts the images."""
+    torch.manual_seed(0)
+    network = SpikingUNet(UNetConfig(image=(8, 12), channels=4, multipliers=(1, 2), build=build))
+    images = torch.rand(16, 1, 8, 12) * 2 - 1
+    reestimate_batch_norm(network, images, 16)
+    other = System(lower_denoiser(network.eval(), images, tmp_path), network, 1.0)
+    assert (other.tail is None) == (build == "lean")
+    found = same_images(other, "reference", 2, seed=SEED, sampling_steps=3)
+    assert found.equal, found.first
+    made = on_emulator(other, 3)
+    assert np.isfinite(made.images).all()
+    assert len({image.tobytes() for image in made.images}) == 3
 
 
 def test_a_difference_is_found_and_named(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
