@@ -13,7 +13,6 @@ Rules, which the validator checks again in its own way:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,15 +20,11 @@ from numpy.typing import ArrayLike
 from ...export.formats import Ints
 from ...export.linear import Shape
 from ..chip import Chip
-from ..program import Population, Program, SynapseGroup
+from ..program import Population, Program
 from . import limits as names
-from .geometry import geometry, spatial_grid
+from .arrivals import Arrivals, Format, Inlet
 from .layout import Bounds, volume
-from .limits import list_words, narrowest, stored_width
-from .reach import Geometry, Reach, Sources, union
-
-#: Width, exponent, delay and index width of a synapse.
-Format = tuple[int, int, int, int]
+from .reach import Sources
 
 
 @dataclass(frozen=True)
@@ -91,48 +86,6 @@ def exceeded(take: Take, limits: dict[str, int]) -> list[str]:
     return sorted(broken, key=lambda name: -use[name] / limits[name])
 
 
-class Arrivals:
-    """Synapse groups into a population, over the grid on which it is cut."""
-
-    def __init__(self, program: Program, population: Population, chip: Chip, weight_bits: int | None) -> None:
-        self._chip = chip
-        self.groups = program.inputs_of(population.name)
-        spatial = [grid for grid in (spatial_grid(g.map) for g in self.groups) if grid is not None]
-        self.grid: Shape = spatial[0] if spatial else (population.size,)
-        self.geometries: list[Geometry] = [geometry(g.map, self.grid) for g in self.groups]
-        self.widths = [stored_width(g.map.weight, chip, weight_bits) for g in self.groups]
-        self.longest_delay = max((g.delay for g in self.groups), default=0)
-
-    def reach(self, bounds: Bounds, source: str | None = None) -> list[tuple[SynapseGroup, Reach]]:
-        """Synapses into a box of each group, or of those from one source."""
-        return [
-            (group, shape.reach(bounds))
-            for group, shape in zip(self.groups, self.geometries, strict=True)
-            if source in (None, group.source)
-        ]
-
-    def bits(self, index: int) -> int:
-        """Bits of a group's synapse without its index."""
-        return self.widths[index] + self.groups[index].delay.bit_length()
-
-    def storage(self, index: int, reach: Reach, neurons: int) -> tuple[int, Format | None]:
-        """Words that a group's synapses into a box of so many neurons fill, and their format."""
-        chip, group = self._chip, self.groups[index]
-        if not reach.sources.count:
-            return 0, None
-        bits = self.bits(index)
-        indices = narrowest(max(neurons - 1, 1).bit_length(), chip.synapse_index_bits.value)
-        shared = reach.kernel is not None and chip.shared_kernels.value
-        tally = reach.kernel if shared and reach.kernel is not None else reach.fans
-        carried = indices if not shared or chip.shared_kernel_indices.value else 0
-        words = int(list_words(tally.values, bits + carried, chip) @ tally.times)
-        if not shared:
-            dense = int(list_words(np.array([neurons]), bits, chip)[0]) * reach.sources.count
-            if dense <= words:
-                words, carried = dense, 0
-        return words, (self.widths[index], group.exponent, group.delay, carried)
-
-
 class Demand:
     """What boxes of one population take, given where its spikes go.
 
@@ -161,6 +114,8 @@ class Demand:
         #: Cores that a neuron reaches, in the mean.
         self.departures = float(destinations.mean())
         self._departures = _summed(destinations.reshape(self.grid))
+        self._inlets = {group.source: Inlet(self.arrivals, group.source) for group in self.arrivals.groups}
+        self._self = frozenset((self.name,))
         self._taken: dict[Bounds, Take] = {}
 
     def take(self, bounds: Bounds) -> Take:
@@ -169,34 +124,29 @@ class Demand:
             self._taken[bounds] = self._take(bounds)
         return self._taken[bounds]
 
-    def sources(self, bounds: Bounds, name: str | None = None) -> dict[str, list[Sources]]:
-        """Source neurons with a synapse in a box, one set a synapse group, by population or source: all or one."""
-        found: dict[str, list[Sources]] = {}
-        for group, reach in self.arrivals.reach(bounds, name):
-            if reach.sources.count:
-                found.setdefault(group.source, []).append(reach.sources)
-        return found
+    def met(self, bounds: Bounds, name: str) -> Sources | None:
+        """Neurons of a population or source with a synapse in a box; None where there are none."""
+        return self._inlets[name].met(bounds) if name in self._inlets else None
+
+    def sources(self, bounds: Bounds) -> dict[str, Sources]:
+        """Neurons with a synapse in a box, by population or source."""
+        found = ((name, inlet.met(bounds)) for name, inlet in self._inlets.items())
+        return {name: met for name, met in found if met is not None}
 
     def _take(self, bounds: Bounds) -> Take:
-        size, words = volume(bounds), 0
-        formats: set[Format] = set()
-        met: dict[str, list[Sources]] = {}
-        for index, (group, reach) in enumerate(self.arrivals.reach(bounds)):
-            stored, form = self.arrivals.storage(index, reach, size)
-            words += stored
-            if form is not None:
-                formats.add(form)
-                met.setdefault(group.source, []).append(reach.sources)
+        size = volume(bounds)
+        counted = [inlet.counted(bounds) for inlet in self._inlets.values()]
+        formats = frozenset[Format]().union(*(c.formats for c in counted))
         return Take(
             neurons=size,
-            words=words,
-            input_axons=sum(union(sets).count for sets in met.values()),
+            words=sum(c.words for c in counted),
+            input_axons=sum(c.axons for c in counted),
             output_axons=_box_sum(self._departures, bounds),
             delay_slots=size * (self.arrivals.longest_delay + 1),
             thresholds=_distinct(self._thresholds, bounds),
             settings=frozenset(divmod(code, 1 << 16) for code in _distinct(self._decays, bounds)),
-            formats=frozenset(formats) if self._limits_formats else frozenset(),
-            populations=frozenset((self.name,)),
+            formats=formats if self._limits_formats else frozenset(),
+            populations=self._self,
         )
 
 
@@ -242,8 +192,8 @@ def _summed(values: Ints) -> Ints:
 
 
 def _box_sum(sums: Ints, bounds: Bounds) -> int:
-    total = 0
-    for corner in product((0, 1), repeat=len(bounds)):
-        sign = (-1) ** (len(bounds) - sum(corner))
-        total += sign * int(sums[tuple(pair[end] for pair, end in zip(bounds, corner, strict=True))])
-    return total
+    """Sum over a box, from its corners."""
+    corners = sums[tuple(slice(low, high + 1, high - low) for low, high in bounds)]
+    for _ in bounds:
+        corners = corners[1] - corners[0]
+    return int(corners)

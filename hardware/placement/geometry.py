@@ -11,8 +11,10 @@ A map that is not known here is unrolled into a sparse matrix. To teach a new on
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import singledispatch
+from hashlib import blake2b
 from math import prod
 from typing import Any
 
@@ -81,6 +83,10 @@ class Full:
         )
         return Reach(sources, Tally.of(fans))
 
+    def alike(self, axis: int, low: int, high: int) -> tuple[Hashable, int]:
+        """No two ranges are known to be alike."""
+        return (low, high), 0
+
     def spans(self, axis: int, extent: int) -> tuple[int, int]:
         """Every input, whatever the range."""
         return (self._inputs if axis == 0 else 1), extent * (self._inputs if axis == 0 else 1)
@@ -108,6 +114,10 @@ class Unrolled:
         )
         return Reach(sources, Tally.of(fans))
 
+    def alike(self, axis: int, low: int, high: int) -> tuple[Hashable, int]:
+        """No two ranges are known to be alike."""
+        return (low, high), 0
+
     def spans(self, axis: int, extent: int) -> tuple[int, int]:
         """Nothing is known before counting."""
         return 0, 0
@@ -133,7 +143,7 @@ class Strip:
     times : ndarray of int64
         Inputs that have each row.
     key : bytes
-        Equal for ranges that meet the taps alike.
+        Equal for ranges that meet the taps alike, whatever the order of their inputs.
     """
 
     first: int
@@ -195,6 +205,7 @@ class _Channels:
     patterns: Ints  # (patterns, taps...)
     which: Ints
     times: Ints
+    key: bytes  # equal where patterns and their order are
 
 
 class Convolution:
@@ -221,6 +232,14 @@ class Convolution:
             return (fans > 0)[np.ix_(channels.which, *(s.which for s in strips))]
 
         return Reach(Sources(self._input_shape, box, count, None if whole else picked), tally, kernel)
+
+    def alike(self, axis: int, low: int, high: int) -> tuple[Hashable, int]:
+        """Ranges whose inputs meet the taps alike and in the same order; the first of them."""
+        if axis == 0:
+            channels = self._channel_range(low, high)
+            return channels.key, channels.first
+        strip = self._strip(axis - 1, low, high)
+        return (strip.key, strip.which.tobytes()), strip.first
 
     def spans(self, axis: int, extent: int) -> tuple[int, int]:
         """Along the channels: input channels and weights; along an image: inputs and pairs of output and tap."""
@@ -261,6 +280,7 @@ class Convolution:
                 patterns,
                 which.ravel().astype(np.int64),
                 times.astype(np.int64),
+                blake2b(counts.tobytes(), digest_size=16).digest(),
             )
         return self._channels[low, high]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...export.formats import Ints
 from ..chip import Chip
-from .demand import Arrivals
+from .arrivals import Arrivals
 from .layout import Placement, selection
 from .reach import Sources, union
 

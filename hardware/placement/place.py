@@ -94,13 +94,20 @@ class _Filling:
             and not exceeded(taken + wanted, limits)
         )
 
-    def sources(self, name: str | None = None) -> dict[str, Sources]:
-        """Source neurons with a synapse in the core, by population or source; all, or of one of them."""
+    def met(self, name: str) -> Sources | None:
+        """Neurons of one population or source with a synapse in the core; None where there are none."""
+        sets = [met for demand, bounds in self.parts if (met := demand.met(bounds, name)) is not None]
+        return union(sets) if sets else None
+
+    def input_axons(self) -> int:
+        """Neurons and lines with a synapse in the core, each counted once for all its parts."""
+        if len(self.parts) == 1:
+            return self.take.input_axons
         found: dict[str, list[Sources]] = {}
         for demand, bounds in self.parts:
-            for source, sets in demand.sources(bounds, name).items():
-                found.setdefault(source, []).extend(sets)
-        return {source: union(sets) for source, sets in found.items()}
+            for source, met in demand.sources(bounds).items():
+                found.setdefault(source, []).append(met)
+        return sum(union(sets).count for sets in found.values())
 
 
 class _Round:
@@ -169,9 +176,9 @@ class _Round:
         """Cores that each neuron reaches, among those that there are by now; (neurons,)."""
         reached = np.zeros(population.size, np.int64)
         for core in self._fed_by.get(population.name, ()):
-            met = core.sources(population.name).get(population.name)
+            met = core.met(population.name)
             if met is not None:
-                reached.reshape(met.grid)[selection(met.bounds)] += met.mask()
+                reached.reshape(met.grid)[selection(met.bounds)] += 1 if met.picked is None else met.mask()
         return reached
 
     def _onto_itself(self, population: Population) -> Ints:
@@ -204,8 +211,7 @@ class _Round:
             int(self._reached[demand.name].reshape(demand.grid)[selection(bounds)].sum())
             for demand, bounds in filling.parts
         )
-        arrivals = sum(met.count for met in filling.sources().values())
-        take = replace(filling.take, input_axons=arrivals, output_axons=departures)
+        take = replace(filling.take, input_axons=filling.input_axons(), output_axons=departures)
         parts = sorted(filling.parts, key=lambda part: (self._rank[part[0].name], part[1]))
         slices = tuple(Slice(demand.name, demand.grid, bounds) for demand, bounds in parts)
         return Core(index, slices, take.use(self._limits), self._limits)

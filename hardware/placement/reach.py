@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any, Protocol, TypeAlias
 
@@ -17,9 +18,9 @@ from .layout import Bounds, flat_indices, selection
 Mask: TypeAlias = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tally:
-    """Distinct numbers, each with how often it occurs; zeros are left out."""
+    """Distinct numbers, each with how often it occurs; zeros are left out. Equal to itself alone."""
 
     values: Ints
     times: Ints
@@ -34,12 +35,12 @@ class Tally:
         distinct = np.flatnonzero(often[1:]) + 1
         return cls(distinct, often[distinct].astype(np.int64))
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many numbers were tallied."""
         return int(self.times.sum())
 
-    @property
+    @cached_property
     def total(self) -> int:
         """Their sum."""
         return int(self.values @ self.times)
@@ -71,6 +72,11 @@ class Sources:
         if self.picked is None:
             return np.ones(tuple(high - low for low, high in self.bounds), np.bool_)
         return self.picked()
+
+    def moved(self, by: tuple[int, ...]) -> Sources:
+        """The set at another place of the grid."""
+        bounds = tuple((low + step, high + step) for (low, high), step in zip(self.bounds, by, strict=True))
+        return replace(self, bounds=bounds)
 
     def indices(self) -> Ints:
         """Flat indices, ascending."""
@@ -110,6 +116,13 @@ class Geometry(Protocol):
 
     def reach(self, bounds: Bounds) -> Reach:
         """The synapses into a box."""
+        ...
+
+    def alike(self, axis: int, low: int, high: int) -> tuple[Hashable, int]:
+        """What a range of outputs along an axis meets, equal for ranges that differ in their place alone; and that place.
+
+        Boxes that are alike along every axis take as much of a core as each other.
+        """
         ...
 
     def spans(self, axis: int, extent: int) -> tuple[int, int]:
