@@ -65,10 +65,10 @@ rivals: $(VENV)/.runtime  ## The other simulators, each in an environment of its
 	@TORCH_INDEX="$(TORCH_INDEX)" $(BIN)/python -m spikewright.benchmarks.simulators.rivals $(RIVALS)
 
 test: $(VENV)/.test  ## The test suite
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.test  ## The long tests
-	$(BIN)/python -m pytest -n 2 -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-reliability: $(VENV)/.runtime  ## 2,000 random networks on the emulator and 200 on Lava; writes docs/reliability.md
 	@$(BIN)/python -m spikewright.benchmarks.reliability --reference 2000 --lava 200 --out docs/reliability.md

@@ -11,9 +11,11 @@ from .lower_max_pool import lower_max_pool
 from .lower_products import lower_products
 from .mark_static_inputs import mark_static_inputs
 from .remove_identity import remove_identity
+from .remove_unseen import remove_unseen
 
 #: From the traced graph to the float level, in order.
 TO_FLOAT: tuple[Pass, ...] = (
+    remove_unseen,
     lower_products,
     lower_max_pool,
     remove_identity,

@@ -102,8 +102,14 @@ def generate(
         "threshold_scale": threshold_scale,
     }
     place = workspace(recipe, model, dataset, build, bits=bits, seed=seed, chip=chip, deploy=deploy)
+    if steps is not None and getattr(place.recipe.deploy, "sampler", None) == "ddpm":
+        raise typer.BadParameter(
+            f"is {steps}, but DDPM visits every index of the diffusion; leave it out, or choose --sampler ddim",
+            param_hint="--steps",
+        )
 
     from ..benchmarks.energy import load_models
+    from ..benchmarks.report.units import joule
     from ..generating.files import Run, write_files
     from ..hardware.lava import available
     from ..systems import drawing_of
@@ -130,11 +136,12 @@ def generate(
         )
     for name, row in summary.get("energy", {}).items():
         typer.echo(
-            f"{titles[name]}: {row['joule']['mean'] * 1e6:.4g} uJ an image, {row['ann_joule']['mean'] * 1e6:.4g} uJ the ANN twins"
+            f"{titles[name]}: {joule(row['joule']['mean'])} an image, {joule(row['ann_joule']['mean'])} the ANN twins"
         )
     for path in summary["files"].values():
         typer.echo(path)
 
 
 def _show(row: dict[str, float]) -> str:
-    return f"{row['mean']:,.1f} +- {row['ci95']:,.1f}"
+    # Zero where every image took as many, or where there is one.
+    return f"{row['mean']:,.1f} +- {row['ci95']:,.1f}" if row["ci95"] else f"{row['mean']:,.10g}"

@@ -69,6 +69,7 @@ def test_images_of_sddpm_take_its_own_options(tmp_path: Path) -> None:
         (("--temperature", "0.5"), "unknown key 'deploy.temperature'"),
         (("--steps", "1001"), "the diffusion has 1000 steps"),
         (("--sampler", "euler"), "'ddim', 'ddpm'"),
+        (("--sampler", "ddpm", "--steps", "5"), "DDPM visits every index"),
     ):
         refused = spikewright(*make, *wrong, cwd=tmp_path)
         assert refused.returncode == 2

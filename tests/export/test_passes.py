@@ -23,6 +23,7 @@ from spikewright.export.graph import (
     Node,
     Output,
     Reshape,
+    Select,
     Settings,
     Synapses,
 )
@@ -34,6 +35,7 @@ from spikewright.export.passes.fold_batch_norm import fold_batch_norm
 from spikewright.export.passes.lift_host_functions import lift_host_functions
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 from spikewright.export.passes.remove_identity import remove_identity
+from spikewright.export.passes.remove_unseen import remove_unseen
 from spikewright.export.record import run_module
 from spikewright.export.trace import trace
 from tests.export.networks import NETWORKS, build, leaky, samples, stepped
@@ -296,3 +298,27 @@ def test_a_bias_that_is_the_same_for_a_channel_is_kept_once_a_channel() -> None:
         assert isinstance(synapses, Synapses)
         assert synapses.bias is not None
         assert synapses.bias.shape == (12,)
+
+
+def test_views_that_nobody_looks_at_go_and_what_is_used_stays() -> None:
+    first, second = synapses(5, 3), synapses(2, 5)
+    joined = Select((10,), np.arange(10) % 5)
+    given = graph(
+        {"in": Input((3,), "spikes"), "a": first, "s": lif(5), "cat": joined, "part": Select((4,), np.arange(4)), "flat": Reshape((2, 2)),
+         "b": second, "out": lif(2), "end": Output((2,))},
+        ("in", "a"), ("a", "s"), ("s", "cat"), ("cat", "part"), ("part", "flat"), ("s", "b"), ("b", "out"), ("out", "end"),
+    )  # fmt: skip
+    lowered = remove_unseen(given)
+    assert set(lowered.nodes) == set(given.nodes) - {"cat", "part", "flat"}
+    assert set(lowered.edges) == {(a, b) for a, b in given.edges if {a, b} <= set(lowered.nodes)}
+    assert not check(to_float(given), "float")
+
+
+def test_a_layer_behind_a_view_that_feeds_nothing_is_named() -> None:
+    given = graph(
+        {"in": Input((3,), "spikes"), "a": synapses(5, 3), "s": lif(5), "cat": Select((10,), np.arange(10) % 5), "side": synapses(2, 10),
+         "end": Output((5,))},
+        ("in", "a"), ("a", "s"), ("s", "cat"), ("cat", "side"), ("s", "end"),
+    )  # fmt: skip
+    with pytest.raises(ExportError, match="side: feeds nothing; remove the layer or connect it"):
+        to_float(given)
