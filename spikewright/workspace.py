@@ -52,6 +52,7 @@ class Workspace:
         self.program = folder / "program.npz"
         self.equivalence = folder / "equivalence.json"
         self.report = folder / "report.json"
+        self.under_way = folder / "under-way"
         self.onnx = folder / "ann.onnx"
         self._recipe_file = folder / "recipe.json"
 

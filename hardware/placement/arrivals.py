@@ -31,13 +31,9 @@ class Arrivals:
         self.widths = [stored_width(g.map.weight, chip, weight_bits) for g in self.groups]
         self.longest_delay = max((g.delay for g in self.groups), default=0)
 
-    def reach(self, bounds: Bounds, source: str | None = None) -> list[tuple[SynapseGroup, Reach]]:
-        """Synapses into a box of each group, or of those from one source."""
-        return [
-            (group, shape.reach(bounds))
-            for group, shape in zip(self.groups, self.geometries, strict=True)
-            if source in (None, group.source)
-        ]
+    def reach(self, bounds: Bounds) -> list[tuple[SynapseGroup, Reach]]:
+        """Synapses into a box of each group."""
+        return [(g, shape.reach(bounds)) for g, shape in zip(self.groups, self.geometries, strict=True)]
 
     def bits(self, index: int) -> int:
         """Bits of a group's synapse without its index."""

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ..errors import BuildError
 from ..export.float_run import run_float
+from ..generating.counters import Counters, added, below, under
 from ..generating.tally import Tally
 from ..hardware import host, tokens
 from ..hardware.program import Inputs, Program
 from ..hardware.recording import Recording
-from ..hardware.session import Session, open_session
+from ..hardware.session import Exchange, Session, open_session
 from ..lowering import Lowered
 from .system import System
 
@@ -111,6 +112,7 @@ class ChipEvaluator:
         self.tallies = {name: Tally(program) for name, program in programs.items()}
         self.last: dict[str, NDArray[np.int64]] = {}
         self.clipped = 0
+        self._earlier = {name: Exchange() for name in programs}
 
     def logits(self, grids: Grids, due: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
         """As :class:`Evaluator`; membranes of other positions do not leave the chip."""
@@ -130,6 +132,27 @@ class ChipEvaluator:
         inputs, clipped = host.encode(program, tokens.look_up(program, grids))
         self.clipped += clipped
         return host.decode(program, self._run("decoder", self.decoder, inputs))
+
+    @property
+    def exchanges(self) -> dict[str, Exchange]:
+        """What crossed the border of each session, with what was counted elsewhere."""
+        sessions = {"denoiser": self.denoiser, "decoder": self.decoder}
+        return {name: added(s.exchange, vars(self._earlier[name])) for name, s in sessions.items()}
+
+    def counters(self) -> Counters:
+        """As :class:`~spikewright.generating.counters.Counting`."""
+        found: Counters = {"clipped": np.asarray(self.clipped)}
+        for name, exchange in self.exchanges.items():
+            found |= under(f"{name}/tally", self.tallies[name].counters())
+            found |= under(f"{name}/exchange", vars(exchange))
+        return found
+
+    def count_also(self, counters: Counters) -> None:
+        """As :class:`~spikewright.generating.counters.Counting`."""
+        self.clipped += int(counters["clipped"])
+        for name, tally in self.tallies.items():
+            tally.count_also(below(f"{name}/tally", counters))
+            self._earlier[name] = added(self._earlier[name], below(f"{name}/exchange", counters))
 
     def close(self) -> None:
         """End both sessions."""

@@ -101,23 +101,30 @@ def generate_in_parts(
     temperature: float = 1.0,
     refinements: int = 0,
     time_limit: float | None = None,
+    evaluator: ChipEvaluator | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Generated:
     """Images 0 to ``count`` of a seed, kept in ``folder/parts`` as they are made: a run that was killed goes on there.
+
+    Parameters
+    ----------
+    evaluator : ChipEvaluator, optional
+        One that is open on the backend already: it has counted all images in the end, those made before included, and
+        parts of other programs are thrown away. By default one is opened where it is needed.
 
     Raises
     ------
     BuildError
         The folder holds parts of another system, seed, temperature, number of refinements or backend, or a damaged one.
     """
-    evaluator: FloatEvaluator | ChipEvaluator | None = None
+    opened: FloatEvaluator | ChipEvaluator | None = evaluator
 
     def make(first: int, many: int, done: Callable[[int, int], None]) -> Generated:
-        nonlocal evaluator
-        evaluator = evaluator or open_evaluator(system, backend, time_limit)
+        nonlocal opened
+        opened = opened or open_evaluator(system, backend, time_limit)
         return generate(
             system,
-            evaluator,
+            opened,
             many,
             seed=seed,
             temperature=temperature,
@@ -134,7 +141,10 @@ def generate_in_parts(
         "refinements": refinements,
     }
     try:
-        return in_parts(Generated, make, count, folder, key=key, slow=backend in SLOW, report=report)
+        return in_parts(
+            Generated, make, count, folder, key=key, counting=evaluator, slow=backend in SLOW,
+            anew=evaluator is not None, report=report,
+        )  # fmt: skip
     finally:
-        if evaluator is not None:
-            evaluator.close()
+        if opened is not None and opened is not evaluator:
+            opened.close()

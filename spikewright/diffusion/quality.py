@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..diffusion_stages import extract_tokens
+from ..generating.made import Made, in_parts, weights_digest
 from ..hardware import host, tokens
 from ..hardware.emulator import Emulator
 from ..models.absorbing import Predictor, elbo, predictor, unigram_bits
@@ -155,28 +158,40 @@ def generate_twins(
     workspace: Workspace,
     system: System,
     made: Generated,
+    folder: Path,
     *,
     seed: int,
     temperature: float,
     refinements: int = 0,
     progress: Progress,
 ) -> dict[str, Images]:
-    """As many images from the float networks and from the ANN twins, by the same random numbers."""
+    """As many images from the float networks and from the ANN twins, by the same random numbers; parts are kept in a folder."""
     found = {"int8": made.images}
     versions = {"float": ("sdid", "vq"), "ann": ("sdid_ann", "vq_ann")}
     for index, (name, (denoiser, autoencoder)) in enumerate(versions.items()):
         network, decoder = workspace.network(denoiser), workspace.network(autoencoder)
         assert isinstance(decoder, VQSVAE | VQVAE)
-        count = len(made.images)
-        drawn = sample(
-            predictor(network), count, system.grid, system.codes, seed=seed, temperature=temperature,
-            refinements=refinements, batch=_BATCH,
+
+        def make(
+            first: int, many: int, done: Progress, network: Any = network, decoder: Any = decoder
+        ) -> Made:
+            drawn = sample(
+                predictor(network), many, system.grid, system.codes, seed=seed, temperature=temperature,
+                refinements=refinements, first=first, batch=_BATCH, report=done,
+            )  # fmt: skip
+            parts = []
+            with torch.no_grad():
+                for part in torch.from_numpy(drawn.tokens).split(_BATCH):
+                    out = decoder.decode(part)
+                    parts.append((out[0] if isinstance(out, tuple) else out).numpy())
+            return Made.by_floats(np.concatenate(parts), drawn.evaluations)
+
+        found[name] = in_parts(
+            Made, make, len(made.images), folder / name, anew=True,
+            key={
+                "weights": weights_digest(network, decoder), "seed": seed, "temperature": temperature,
+                "refinements": refinements,
+            },
             report=lambda done, of, index=index: progress(index * of + done, 2 * of),  # type: ignore[misc]
-        )  # fmt: skip
-        parts = []
-        with torch.no_grad():
-            for part in torch.from_numpy(drawn.tokens).split(_BATCH):
-                out = decoder.decode(part)
-                parts.append((out[0] if isinstance(out, tuple) else out).numpy())
-        found[name] = np.concatenate(parts)
+        ).images  # fmt: skip
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ from ..verification import Verification
 from ..workspace import Workspace
 from .baseline import FILES, export_twins
 from .evaluators import ChipEvaluator
-from .generation import Generated, generate
+from .generation import Generated, generate_in_parts
 from .pricing import host_macs, image_joules
 from .quality import Reconstructions, TokenFigures, generate_twins, reconstruct, token_figures
 from .system import PARTS, System
@@ -179,10 +180,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             fit=fitted,
             timing=parts.Timing(
                 steps={**found.seconds, **steps.seconds},
-                emulator_seconds_per_sample=(
-                    evaluator.denoiser.exchange.seconds + evaluator.decoder.exchange.seconds
-                )
-                / len(made.images),
+                emulator_seconds_per_sample=sum(e.seconds for e in evaluator.exchanges.values()) / len(made.images),
                 lava_seconds_per_sample=next(
                     (s.seconds / s.images for s in found.same_images if s.backend == "lava" and s.equal is not None), None
                 ),
@@ -198,6 +196,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         )  # fmt: skip
         write_report(report, pictures, workspace.folder)
         _keep_images(workspace, measured, recipe.seed)
+        shutil.rmtree(workspace.under_way)
     return report
 
 
@@ -207,25 +206,21 @@ _LEVELS = {"float NIR": "model.nir", "integer NIR": "model.int8.nir", "program":
 def _measure(
     workspace: Workspace, system: System, evaluator: ChipEvaluator, recipe: DiffusionRecipe, steps: Steps
 ) -> _Measured:
-    deploy, count = recipe.deploy, recipe.deploy.generated_images
+    deploy, count, folder = recipe.deploy, recipe.deploy.generated_images, workspace.under_way
     with steps(f"{len(workspace.test_images)} test images through every version") as step:
         reconstructions = reconstruct(workspace, system, step.update)
     with steps(f"{count} images generated on the emulator") as step:
-        made = generate(
-            system,
-            evaluator,
-            count,
-            seed=recipe.seed,
-            temperature=deploy.temperature,
-            refinements=deploy.refinements,
-            report=step.update,
-        )
-    exchange = exchange_of((evaluator.denoiser.exchange, evaluator.decoder.exchange), count)
+        made = generate_in_parts(
+            system, "emulator", count, folder / "int8", seed=recipe.seed, temperature=deploy.temperature,
+            refinements=deploy.refinements, evaluator=evaluator, report=step.update,
+        )  # fmt: skip
+    exchange = exchange_of(evaluator.exchanges.values(), count)
     with steps(f"{count} images from the float networks and the ANN twins") as step:
         generated = generate_twins(
             workspace,
             system,
             made,
+            folder,
             seed=recipe.seed,
             temperature=deploy.temperature,
             refinements=deploy.refinements,

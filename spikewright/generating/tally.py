@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..export.linear import fan_out
 from ..hardware.program import Inputs, Program
 from ..hardware.recording import Recording
+from .counters import Counters, below, under
 
 #: What is counted of each sample.
 COUNTED = ("spikes", "sops", "messages")
@@ -49,6 +50,16 @@ class Tally:
             found["sops"] += counts[group.source] @ reach
             found["messages"] += counts[group.source][:, reach > 0].sum(1)
         return found
+
+    def counters(self) -> Counters:
+        """Samples and totals, to be added up."""
+        return {"samples": np.asarray(self.samples), **under("fired", self.totals)}
+
+    def count_also(self, counters: Counters) -> None:
+        """Add what another tally of the program counted."""
+        self.samples += int(counters["samples"])
+        for name, values in below("fired", counters).items():
+            self.totals[name] = self.totals.get(name, np.zeros(len(values), np.int64)) + values
 
     def recording(self) -> Recording:
         """The totals as a recording."""

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BuildError
+from ..generating.counters import Counters, added, below, under
 from ..generating.tally import Tally
 from ..hardware.noise import ChipNoise
 from ..hardware.program import Inputs
-from ..hardware.session import open_session
+from ..hardware.session import Exchange, open_session
 from ..models.epsilon_prediction import predictor
 from ..models.guidance import firing_threshold
 from .system import System
@@ -60,6 +61,7 @@ class ChipDenoiser:
         self.system = system
         self.noise, self.tally = ChipNoise(session, tail), Tally(program)
         self.last: dict[str, NDArray[np.int64]] = {}
+        self._earlier = Exchange()
 
     def __call__(self, images: Images, time: int | NDArray[np.int64]) -> Images:
         """As :class:`FloatDenoiser`."""
@@ -74,6 +76,24 @@ class ChipDenoiser:
         tally, firing = self.tally, self.system.firing
         spikes = sum(int(tally.totals[p.name].sum()) for p in firing)
         return spikes / (tally.samples * tally.program.timesteps * sum(p.size for p in firing))
+
+    @property
+    def exchange(self) -> Exchange:
+        """What crossed the session's border, with what was counted elsewhere."""
+        return added(self.noise.session.exchange, vars(self._earlier))
+
+    def counters(self) -> Counters:
+        """As :class:`~spikewright.generating.counters.Counting`."""
+        return {
+            **under("tally", self.tally.counters()), **under("exchange", vars(self.exchange)),
+            "clipped": np.asarray(self.noise.clipped),
+        }  # fmt: skip
+
+    def count_also(self, counters: Counters) -> None:
+        """As :class:`~spikewright.generating.counters.Counting`."""
+        self.tally.count_also(below("tally", counters))
+        self._earlier = added(self._earlier, below("exchange", counters))
+        self.noise.clipped += int(counters["clipped"])
 
     def close(self) -> None:
         """End the session."""

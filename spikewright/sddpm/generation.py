@@ -74,22 +74,29 @@ def generate_in_parts(
     seed: int,
     sampling_steps: int | None,
     time_limit: float | None = None,
+    denoiser: ChipDenoiser | None = None,
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Made:
     """Images 0 to ``count`` of a seed, kept in ``folder/parts`` as they are made: a run that was killed goes on there.
+
+    Parameters
+    ----------
+    denoiser : ChipDenoiser, optional
+        One that is open on the backend already: it has counted all images in the end, those made before included, and
+        parts of another program are thrown away. By default one is opened where it is needed.
 
     Raises
     ------
     BuildError
         The folder holds parts of another program, seed, sampler or backend, or a damaged one.
     """
-    denoiser: FloatDenoiser | ChipDenoiser | None = None
+    opened: FloatDenoiser | ChipDenoiser | None = denoiser
 
     def make(first: int, many: int, done: Callable[[int, int], None]) -> Made:
-        nonlocal denoiser
-        denoiser = denoiser or open_denoiser(system, backend, time_limit)
+        nonlocal opened
+        opened = opened or open_denoiser(system, backend, time_limit)
         return generate(
-            system, denoiser, many, seed=seed, sampling_steps=sampling_steps, first=first,
+            system, opened, many, seed=seed, sampling_steps=sampling_steps, first=first,
             report=lambda evaluations, of: done(evaluations * many // of, many),
         )  # fmt: skip
 
@@ -102,7 +109,10 @@ def generate_in_parts(
         "threshold": system.threshold,
     }
     try:
-        return in_parts(Made, make, count, folder, key=key, slow=backend in SLOW, report=report)
+        return in_parts(
+            Made, make, count, folder, key=key, counting=denoiser, slow=backend in SLOW,
+            anew=denoiser is not None, report=report,
+        )  # fmt: skip
     finally:
-        if denoiser is not None:
-            denoiser.close()
+        if opened is not None and opened is not denoiser:
+            opened.close()

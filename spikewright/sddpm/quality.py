@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.report.generation import NoiseQuality
+from ..generating.made import Made, in_parts, weights_digest
 from ..models.epsilon_prediction import EpsilonPrediction, NoisePredictor, held_out_error, predictor
 from ..workspace import Workspace
 from .evaluators import ChipDenoiser, FloatDenoiser
@@ -54,20 +56,31 @@ def generate_twins(
     workspace: Workspace,
     system: System,
     made: Images,
+    folder: Path,
     *,
     seed: int,
     sampling_steps: int | None,
     progress: Progress,
 ) -> dict[str, Images]:
-    """As many images from the float network and from the ANN twin, by the same random numbers."""
-    found = {"int8": made}
-    versions: dict[str, NoisePredictor] = {
-        "float": FloatDenoiser(system),
-        "ann": predictor(_twin(workspace)),
+    """As many images from the float network and from the ANN twin, by the same random numbers; parts are kept in a folder."""
+    found, twin = {"int8": made}, _twin(workspace)
+    versions: dict[str, tuple[NoisePredictor, EpsilonPrediction]] = {
+        "float": (FloatDenoiser(system), system.network),
+        "ann": (predictor(twin), twin),
     }
-    for index, (name, told) in enumerate(versions.items()):
-        found[name] = generate(
-            system, told, len(made), seed=seed, sampling_steps=sampling_steps,
+    for index, (name, (told, network)) in enumerate(versions.items()):
+
+        def make(first: int, many: int, done: Progress, told: NoisePredictor = told) -> Made:
+            return generate(
+                system, told, many, seed=seed, sampling_steps=sampling_steps, first=first,
+                report=lambda evaluations, of: done(evaluations * many // of, many),
+            )  # fmt: skip
+
+        found[name] = in_parts(
+            Made, make, len(made), folder / name, anew=True,
+            key={
+                "weights": weights_digest(network), "seed": seed, "steps": sampling_steps, "threshold": system.threshold,
+            },
             report=lambda done, of, index=index: progress(index * of + done, 2 * of),  # type: ignore[misc]
         ).images  # fmt: skip
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ from ..workspace import Workspace
 from .accounting import evaluation_energy, observe
 from .baseline import FILE, export_twin
 from .evaluators import ChipDenoiser
-from .generation import generate
+from .generation import generate_in_parts
 from .pricing import host_macs, image_joules
 from .quality import generate_twins, noise_quality
 from .system import NAME, System
@@ -186,6 +187,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         )
         write_report(report, pictures, workspace.folder)
         _keep_images(workspace, measured, recipe.seed)
+        shutil.rmtree(workspace.under_way)
     return report
 
 
@@ -204,18 +206,20 @@ def threshold_note(system: System) -> str:
 def _measure(
     workspace: Workspace, system: System, chip: ChipDenoiser, recipe: UNetRecipe, steps: Steps
 ) -> _Measured:
-    deploy, count = recipe.deploy, recipe.deploy.generated_images
+    deploy, count, folder = recipe.deploy, recipe.deploy.generated_images, workspace.under_way
     sampling_steps = deploy.sampling_steps if deploy.sampler == "ddim" else None
     with steps(f"{count} images generated on the emulator") as step:
-        made = generate(
-            system, chip, count, seed=recipe.seed, sampling_steps=sampling_steps, report=step.update
-        )
-    exchange = exchange_of((chip.noise.session.exchange,), count)
+        made = generate_in_parts(
+            system, "emulator", count, folder / "int8", seed=recipe.seed, sampling_steps=sampling_steps,
+            denoiser=chip, report=step.update,
+        )  # fmt: skip
+    exchange = exchange_of((chip.exchange,), count)
     with steps(f"{count} images from the float network and the ANN twin") as step:
         generated = generate_twins(
             workspace,
             system,
             made.images,
+            folder,
             seed=recipe.seed,
             sampling_steps=sampling_steps,
             progress=step.update,
@@ -239,7 +243,7 @@ def _timing(chip: ChipDenoiser, found: Verification, steps: Steps, images: int) 
     on_lava = (s.seconds / s.images for s in found.same_images if s.backend == "lava" and s.equal is not None)
     return parts.Timing(
         steps={**found.seconds, **steps.seconds},
-        emulator_seconds_per_sample=chip.noise.session.exchange.seconds / images,
+        emulator_seconds_per_sample=chip.exchange.seconds / images,
         lava_seconds_per_sample=next(on_lava, None),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -148,11 +149,60 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         generate_in_parts(system, "emulator", 8, folder, seed=SEED)
 
 
-def test_float_files_say_what_the_networks_say(system: System, workspace: Workspace) -> None:
+def test_what_an_earlier_run_counted_is_counted_again(
+    system: System, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spikewright.generating import made as making
+
+    monkeypatch.setattr(making, "PART", 3)
+
+    def report(evaluator: ChipEvaluator, stop: int) -> Generated:
+        def killed(done: int, of: int) -> None:
+            if done > stop:
+                raise KeyboardInterrupt
+
+        try:
+            return generate_in_parts(
+                system, "emulator", 8, folder, seed=SEED, evaluator=evaluator, report=killed
+            )
+        finally:
+            evaluator.close()
+
+    first, second, whole = (ChipEvaluator(system, "emulator") for _ in range(3))
+    with pytest.raises(KeyboardInterrupt):
+        report(first, 4)
+    made = report(second, 8)
+    shutil.rmtree(folder)
+    assert equal(made, report(whole, 8))
+    for name, tally in whole.tallies.items():
+        assert second.tallies[name].samples == tally.samples > 0
+        for population, total in tally.totals.items():
+            np.testing.assert_array_equal(second.tallies[name].totals[population], total)
+        counted, wanted = vars(second.exchanges[name]), vars(whole.exchanges[name])
+        assert counted.keys() == wanted.keys()
+        for field in ("evaluations", "samples", "spikes_written", "spikes_read", "state_words_read"):
+            assert counted[field] == wanted[field], field
+        assert counted["samples"] == tally.samples
+    # Parts of other weights are no error here, as a build that is measured anew has no use for them.
+    (folder / "parts" / "key.json").write_text('{"seed": 1}')
+    again = ChipEvaluator(system, "emulator")
+    assert equal(report(again, 8), made)
+    assert again.tallies["decoder"].samples == 8
+
+
+def test_float_files_say_what_the_networks_say(system: System, workspace: Workspace, folder: Path) -> None:
     made = on_emulator(system, 5)
-    drawn = generate_twins(
-        workspace, system, made, seed=SEED, temperature=1.0, progress=lambda done, of: None
-    )
+
+    def twins() -> dict[str, np.ndarray]:
+        return generate_twins(
+            workspace, system, made, folder, seed=SEED, temperature=1.0, progress=lambda done, of: None
+        )
+
+    drawn = twins()
+    kept = {p: p.stat().st_mtime_ns for p in folder.rglob("*.npz")}
+    assert len(kept) == 2
+    assert all((again == drawn[name]).all() for name, again in twins().items())
+    assert kept == {p: p.stat().st_mtime_ns for p in folder.rglob("*.npz")}
     by_file = generate(system, FloatEvaluator(system), 5, seed=SEED)
     assert np.abs(by_file.images - drawn["float"]).max() < 1e-4
     assert drawn["ann"].shape == made.images.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +143,34 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     part.write_bytes(part.read_bytes()[:100])
     with pytest.raises(BuildError, match=r"000003-000006.npz: damaged .*; delete it"):
         make(8)
+
+
+def test_what_an_earlier_run_counted_is_counted_again(
+    system: System, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PART", 3)
+
+    def run(count: int) -> tuple[Made, ChipDenoiser]:
+        chip = ChipDenoiser(system, "emulator")
+        try:
+            made = generate_in_parts(
+                system, "emulator", count, folder, seed=SEED, sampling_steps=STEPS, denoiser=chip
+            )
+        finally:
+            chip.close()
+        return made, chip
+
+    run(3)
+    made, second = run(8)
+    shutil.rmtree(folder)
+    again, whole = run(8)
+    assert equal(made, again)
+    assert second.tally.samples == whole.tally.samples == second.exchange.samples == 8 * STEPS
+    for name, total in whole.tally.totals.items():
+        np.testing.assert_array_equal(second.tally.totals[name], total)
+    assert second.rate == whole.rate
+    assert second.exchange.state_words_read == whole.exchange.state_words_read > 0
+    assert second.noise.clipped == whole.noise.clipped
 
 
 def test_chip_and_float_network_make_alike_images(system: System) -> None:
