@@ -16,7 +16,7 @@ from ..benchmarks.report.schema import Report
 from ..benchmarks.report.units import count, joule, significant
 from ..benchmarks.report.write import read_report
 from ..errors import USER_ERRORS, BuildError
-from ..export.whole_file import whole_file
+from ..workspace import write_text
 
 #: Builds as the page names them.
 TITLES = {
@@ -151,9 +151,7 @@ def main(given: Sequence[str] | None = None) -> int:
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(options.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out, text)
     print(text)
     return 0
 

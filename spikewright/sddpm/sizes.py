@@ -24,13 +24,13 @@ import torch
 
 from ..benchmarks.report.units import count
 from ..errors import USER_ERRORS, BuildError
-from ..export.whole_file import whole_file
 from ..hardware.chip import load_chip
 from ..hardware.fit import fit
 from ..hardware.placement import place
 from ..hardware.program import Program
 from ..models.spiking_unet import SpikingUNet
 from ..models.unet_layout import SIZES, Build
+from ..workspace import write_text
 from .lowering import lower_denoiser
 
 BUILDS: tuple[str, ...] = get_args(Build)
@@ -185,9 +185,7 @@ def main(given: Sequence[str] | None = None) -> int:
         return 1
     parts = ("--sizes", *options.sizes, "--builds", *options.builds, "--chip", options.chip)
     text = page(found, title, f"{parser.prog} {' '.join(parts)}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(options.out) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(options.out, text)
     print(text)
     return 0
 
