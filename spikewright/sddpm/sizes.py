@@ -52,8 +52,8 @@ class Size:
         From the torch module to the program, and from there to the cores.
     memory_gb : float
         Peak of the process, torch included.
-    complete : bool
-        Every neuron has its place, on however many chips.
+    obstacle : str
+        Why some neurons have no place on however many chips; empty where all have one.
     """
 
     parameters: int
@@ -66,7 +66,7 @@ class Size:
     timesteps: int
     cores: int
     chips: int
-    complete: bool
+    obstacle: str
     compile_seconds: float
     place_seconds: float
     memory_gb: float
@@ -105,7 +105,7 @@ def measure(size: str, build: Build, chip_name: str) -> Size:
         populations=len(program.populations) - relays, relays=relays,
         neurons=found.neurons, synapses=found.synapses, depth=program.depth,
         longest_wait=longest_wait(program), timesteps=program.timesteps,
-        cores=len(placement.cores), chips=placement.chips, complete=placement.complete,
+        cores=len(placement.cores), chips=placement.chips, obstacle=next((str(f) for f in placement.findings if f.severity == "error"), ""),
         compile_seconds=compiled - start, place_seconds=placed - compiled,
         memory_gb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     )  # fmt: skip
@@ -151,10 +151,16 @@ def page(found: Sequence[tuple[str, str, Size]], title: str, command: str) -> st
         cells = (
             size, build, count(row.parameters), count(row.populations), count(row.relays), count(row.depth),
             count(row.longest_wait), count(row.depth + row.timesteps), count(row.neurons), count(row.synapses),
-            count(row.cores) if row.complete else f"more than {count(row.cores)}", count(row.chips),
+            f"more than {count(row.cores)}" if row.obstacle else count(row.cores), count(row.chips),
             f"{row.compile_seconds:.0f} s", f"{row.place_seconds:.0f} s", f"{row.memory_gb:.1f} GB",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        line
+        for size, build, row in found
+        if row.obstacle
+        for line in ("", f"Size {size}, {build}: {row.obstacle}.")
+    ]
     return "\n".join(lines) + "\n"
 
 
