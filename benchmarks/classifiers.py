@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..export.calibration import Calibration
 from ..export.float_run import run_float
 from ..export.graph import Output
 from ..export.linear import fan_out
 from ..export.nir_write import write_nir
 from ..export.passes import to_float
-from ..export.quantise import Calibration, quantise
+from ..export.quantise import quantise
 from ..export.trace import trace
 from ..hardware import host
 from ..hardware.compile import ALWAYS_ON, compile_program

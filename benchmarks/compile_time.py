@@ -20,9 +20,10 @@ import snntorch as snn
 import torch
 from torch import Tensor, nn
 
+from ..export.calibration import Calibration
 from ..export.linear import fan_out
 from ..export.passes import to_float
-from ..export.quantise import Calibration, quantise
+from ..export.quantise import quantise
 from ..export.trace import trace
 from ..hardware.chip import load_chip
 from ..hardware.compile import compile_program

@@ -1,11 +1,12 @@
 """Interpreter of the float level: what the graph means before any integer.
 
 Plain and batched; the order of operations is snnTorch's. It serves calibration and the layer by layer comparison of the
-integer program with the float network.
+integer program with the float network, and with other :class:`Numbers` the search for better weights.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import ExportError
-from .graph import LI, LIF, Graph, Input, Synapses, size
+from .graph import LI, LIF, Graph, Input, Output, Synapses, size
 from .levels import require
 
 
@@ -75,38 +76,168 @@ def run_float(
     ExportError
         The samples do not have the input's shape.
     """
-    require(graph, "float")
     injected = injected or {}
-    timesteps = graph.settings.timesteps
     values: dict[str, Tensor] = {name: torch.from_numpy(s).float() for name, s in injected.items()}
     result = FloatRun(dict(injected.items()), {})
-    needed = _needed(graph, set(injected))
     with torch.no_grad():
-        for stage in graph.loops():
-            names = [name for name in stage if name in needed]
-            if len(names) > 1:
-                _loop(graph, names, values, result, states)
-                continue
-            for name in names:
-                node = graph.nodes[name]
-                if isinstance(node, Input):
-                    values[name] = _enter(name, node, samples, timesteps)
-                elif isinstance(node, Synapses):
-                    x = values[graph.sources(name)[0]]
-                    values[name] = _synapses(node, _late(x, node.lag))
-                elif isinstance(node, LIF | LI):
-                    _note_static(graph, name, values, result)
-                    currents = [values.pop(s) for s in graph.sources(name)]
-                    _population(name, node, currents, timesteps, values, result, states)
+        run = _Run(graph, Numbers(), values, result, states)
+        run.through(samples, set(injected))
     return result
 
 
-def _synapses(node: Synapses, x: Tensor) -> Tensor:
-    """Currents (samples, steps, outputs) of spikes (samples, steps, inputs)."""
-    y = node.map.forward(x.flatten(0, 1), torch.from_numpy(node.map.weight))
-    if node.bias is not None:
-        y = y + _by_neuron(node)
-    return y.unflatten(0, x.shape[:2])
+class Numbers:
+    """What a run computes with: the graph's own numbers, unless a subclass puts others in their place."""
+
+    def weight(self, name: str, node: Synapses) -> Tensor:
+        """Weights of synapses, shaped as their map's."""
+        return torch.from_numpy(node.map.weight)
+
+    def bias(self, name: str, node: Synapses) -> Tensor | None:
+        """Bias of each output channel of synapses."""
+        return None if node.bias is None else torch.from_numpy(node.bias)
+
+    def fire(self, name: str, step: int, distance: Tensor) -> Tensor:
+        """Spikes (samples, neurons) of a population whose membranes are this far above their thresholds."""
+        return (distance > 0).to(distance.dtype)
+
+
+def outputs(graph: Graph, samples: NDArray[np.float32], numbers: Numbers) -> dict[str, Tensor]:
+    """What each output population says (samples, neurons): a read-out's last membrane, or others' spikes a step.
+
+    Gradients flow through ``numbers``.
+
+    Raises
+    ------
+    ExportError
+        The samples do not have the input's shape.
+    """
+    run = _Run(graph, numbers, {}, None, False)
+    run.through(samples, set())
+    ends = [graph.sources(name)[0] for name in graph.select(Output)]
+    return {name: run.readouts[name] if name in run.readouts else run.values[name].mean(1) for name in ends}
+
+
+class _Run:
+    """One run through a graph: values of nodes as they become known, and what is kept of them."""
+
+    def __init__(
+        self, graph: Graph, numbers: Numbers, values: dict[str, Tensor], result: FloatRun | None, states: bool
+    ) -> None:
+        require(graph, "float")
+        self.graph, self.numbers, self.values, self.result, self.states = (
+            graph,
+            numbers,
+            values,
+            result,
+            states,
+        )
+        self.timesteps = graph.settings.timesteps
+        self.readouts: dict[str, Tensor] = {}
+
+    def through(self, samples: NDArray[np.float32] | None, injected: set[str]) -> None:
+        """Run every node that something reads."""
+        needed = _needed(self.graph, injected)
+        for stage in self.graph.loops():
+            names = [name for name in stage if name in needed]
+            if len(names) > 1:
+                self._loop(names)
+                continue
+            for name in names:
+                node = self.graph.nodes[name]
+                if isinstance(node, Input):
+                    self.values[name] = _enter(name, node, samples, self.timesteps)
+                elif isinstance(node, Synapses):
+                    x = self.values[self.graph.sources(name)[0]]
+                    self.values[name] = self._synapses(name, node, _late(x, node.lag))
+                elif isinstance(node, LIF | LI):
+                    self._note_static(name, self.values)
+                    self._population(name, node, [self.values.pop(s) for s in self.graph.sources(name)])
+
+    def _synapses(self, name: str, node: Synapses, x: Tensor) -> Tensor:
+        """Currents (samples, steps, outputs) of spikes (samples, steps, inputs)."""
+        y = node.map.forward(x.flatten(0, 1), self.numbers.weight(name, node))
+        bias = self.numbers.bias(name, node)
+        if bias is not None:
+            y = y + bias.repeat_interleave(prod(node.shape) // len(bias))
+        return y.unflatten(0, x.shape[:2])
+
+    def _cells(self, name: str, node: LIF | LI, count: int) -> Cells:
+        return Cells(node, count, self.states, lambda step, distance: self.numbers.fire(name, step, distance))
+
+    def _population(self, name: str, node: LIF | LI, currents: list[Tensor]) -> None:
+        """All steps of a population that is in no loop."""
+        current = (
+            torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
+        )
+        cells = self._cells(name, node, len(current))
+        current = current.expand(-1, self.timesteps, -1)
+        spikes = [cells.step(current[:, t]) for t in range(self.timesteps)]
+        self._keep(name, cells, torch.stack(spikes, 1))
+
+    def _note_static(self, name: str, values: dict[str, Tensor]) -> None:
+        """The largest current that the host writes for a population."""
+        node = self.graph.nodes[name]
+        if self.result is None or not (isinstance(node, LIF) and node.static):
+            return
+        direct, total = self.graph.direct(name), torch.zeros(1, 1, size(node))
+        for source in self.graph.sources(name):
+            synapses = self.graph.nodes[source]
+            assert isinstance(synapses, Synapses)
+            if source in direct:
+                total = total + values[source]
+            elif synapses.bias is not None:
+                bias = torch.from_numpy(synapses.bias)
+                total = total + bias.repeat_interleave(prod(synapses.shape) // len(bias))
+        self.result.static_peak[name] = float(total.abs().max())
+
+    def _keep(self, name: str, cells: Cells, spikes: Tensor) -> None:
+        if isinstance(cells.node, LIF):
+            self.values[name] = spikes
+        else:
+            self.readouts[name] = cells.membrane
+        if self.result is None:
+            return
+        self.result.current_peak[name] = cells.current_peak.double().numpy()
+        self.result.membrane_peak[name] = cells.membrane_peak.double().numpy()
+        if cells.held:
+            self.result.membranes[name] = torch.stack(cells.held, 1).numpy()
+        if isinstance(cells.node, LIF):
+            self.result.spikes[name] = spikes.to(torch.uint8).numpy()
+        else:
+            self.result.readouts[name] = cells.membrane.numpy()
+
+    def _loop(self, names: list[str]) -> None:
+        """Populations that feed each other, step by step."""
+        graph, inside = self.graph, set(names)
+        outside = {s: self.values[s] for name in names for s in graph.sources(name) if s not in inside}
+        count = max(len(x) for x in outside.values())
+        cells = {
+            n: self._cells(n, node, count) for n in names if isinstance(node := graph.nodes[n], LIF | LI)
+        }
+        spikes: dict[str, list[Tensor]] = {n: [] for n in cells}
+        known = {
+            n: self._synapses(n, node, _late(outside[graph.sources(n)[0]], node.lag))
+            for n in names
+            if isinstance(node := graph.nodes[n], Synapses) and graph.sources(n)[0] in outside
+        }
+        for name in cells:
+            self._note_static(name, outside | known)
+        for t in range(self.timesteps):
+            now: dict[str, Tensor] = {n: x[:, min(t, x.shape[1] - 1)] for n, x in (known | outside).items()}
+            for name in names:
+                node = graph.nodes[name]
+                if isinstance(node, Synapses) and name not in now:
+                    source = graph.sources(name)[0]
+                    earlier = t - node.lag
+                    # In its own step a population that fires later has not fired yet.
+                    there = 0 <= earlier < len(spikes[source])
+                    x = spikes[source][earlier] if there else torch.zeros(count, size(cells[source].node))
+                    now[name] = self._synapses(name, node, x[:, None])[:, 0]
+                elif name in cells:
+                    total = torch.stack([now[s] for s in graph.sources(name)]).sum(0)
+                    spikes[name].append(cells[name].step(total))
+        for name, cell in cells.items():
+            self._keep(name, cell, torch.stack(spikes[name], 1))
 
 
 def _late(x: Tensor, lag: int) -> Tensor:
@@ -114,89 +245,6 @@ def _late(x: Tensor, lag: int) -> Tensor:
     if not lag:
         return x
     return torch.cat([torch.zeros_like(x[:, :lag]), x[:, : max(0, x.shape[1] - lag)]], 1)
-
-
-def _population(
-    name: str,
-    node: LIF | LI,
-    currents: list[Tensor],
-    timesteps: int,
-    values: dict[str, Tensor],
-    result: FloatRun,
-    states: bool,
-) -> None:
-    """All steps of a population that is in no loop."""
-    current = torch.stack(list(torch.broadcast_tensors(*currents))).sum(0) if currents[1:] else currents[0]
-    cells = Cells(node, len(current), states)
-    spikes = torch.empty(len(current), timesteps, size(node))
-    current = current.expand(-1, timesteps, -1)
-    for t in range(timesteps):
-        spikes[:, t] = cells.step(current[:, t])
-    _keep(name, cells, spikes, values, result)
-
-
-def _note_static(graph: Graph, name: str, values: dict[str, Tensor], result: FloatRun) -> None:
-    """The largest current that the host writes for a population."""
-    node = graph.nodes[name]
-    if not (isinstance(node, LIF) and node.static):
-        return
-    direct, total = graph.direct(name), torch.zeros(1, 1, size(node))
-    for source in graph.sources(name):
-        synapses = graph.nodes[source]
-        assert isinstance(synapses, Synapses)
-        if source in direct:
-            total = total + values[source]
-        elif synapses.bias is not None:
-            total = total + _by_neuron(synapses)
-    result.static_peak[name] = float(total.abs().max())
-
-
-def _by_neuron(node: Synapses) -> Tensor:
-    """The bias of each output."""
-    assert node.bias is not None
-    return torch.from_numpy(node.bias).repeat_interleave(prod(node.shape) // len(node.bias))
-
-
-def _keep(name: str, cells: Cells, spikes: Tensor, values: dict[str, Tensor], result: FloatRun) -> None:
-    result.current_peak[name] = cells.current_peak.double().numpy()
-    result.membrane_peak[name] = cells.membrane_peak.double().numpy()
-    if cells.held:
-        result.membranes[name] = torch.stack(cells.held, 1).numpy()
-    if isinstance(cells.node, LIF):
-        values[name] = spikes
-        result.spikes[name] = spikes.to(torch.uint8).numpy()
-    else:
-        result.readouts[name] = cells.membrane.numpy()
-
-
-def _loop(graph: Graph, names: list[str], values: dict[str, Tensor], result: FloatRun, states: bool) -> None:
-    """Populations that feed each other, step by step."""
-    inside = set(names)
-    outside = {s: values[s] for name in names for s in graph.sources(name) if s not in inside}
-    count = max(len(x) for x in outside.values())
-    timesteps = graph.settings.timesteps
-    cells = {n: Cells(node, count, states) for n in names if isinstance(node := graph.nodes[n], LIF | LI)}
-    spikes = {n: torch.zeros(count, timesteps, size(cell.node)) for n, cell in cells.items()}
-    known = {
-        n: _synapses(node, _late(outside[graph.sources(n)[0]], node.lag))
-        for n in names
-        if isinstance(node := graph.nodes[n], Synapses) and graph.sources(n)[0] in outside
-    }
-    for name in cells:
-        _note_static(graph, name, outside | known, result)
-    for t in range(timesteps):
-        now: dict[str, Tensor] = {n: x[:, min(t, x.shape[1] - 1)] for n, x in (known | outside).items()}
-        for name in names:
-            node = graph.nodes[name]
-            if isinstance(node, Synapses) and name not in now:
-                source = spikes[graph.sources(name)[0]]
-                x = source[:, t - node.lag] if t >= node.lag else torch.zeros_like(source[:, 0])
-                now[name] = _synapses(node, x[:, None])[:, 0]
-            elif name in cells:
-                total = torch.stack([now[s] for s in graph.sources(name)]).sum(0)
-                spikes[name][:, t] = cells[name].step(total)
-    for name, cell in cells.items():
-        _keep(name, cell, spikes[name], values, result)
 
 
 def _needed(graph: Graph, injected: set[str]) -> set[str]:
@@ -239,18 +287,20 @@ class Cells:
         Largest magnitudes so far: (neurons,).
     held : list of Tensor
         Each step's membrane before any reset, when asked for.
+
+    ``fire`` tells the spikes of a step from how far membranes are above their thresholds.
     """
 
-    def __init__(self, node: LIF | LI, count: int, states: bool = False) -> None:
-        self.node, self.states = node, states
+    def __init__(
+        self, node: LIF | LI, count: int, states: bool, fire: Callable[[int, Tensor], Tensor]
+    ) -> None:
+        self.node, self.states, self.fire, self.steps = node, states, fire, 0
         self.held: list[Tensor] = []
         self.current = self.membrane = self.reset = torch.zeros(count, size(node))
         self.current_peak = self.membrane_peak = torch.zeros(size(node))
         self.beta, self.alpha = torch.from_numpy(node.beta).float(), torch.from_numpy(node.alpha).float()
         self.has_current = bool(node.alpha.any())
-        self.threshold = (
-            torch.from_numpy(node.threshold) if isinstance(node, LIF) else torch.tensor(torch.inf)
-        )
+        self.threshold = torch.from_numpy(node.threshold) if isinstance(node, LIF) else torch.zeros(1)
 
     def step(self, arriving: Tensor) -> Tensor:
         """Advance by one step and return the spikes."""
@@ -261,11 +311,15 @@ class Cells:
         self.membrane = self.membrane * self.beta + self.current
         if kind == "subtract-delayed":
             self.membrane = self.membrane - self.reset * self.threshold
-        spikes = (self.membrane > self.threshold).to(arriving.dtype)
+        if isinstance(self.node, LIF):
+            spikes = self.fire(self.steps, self.membrane - self.threshold)
+        else:
+            spikes = torch.zeros_like(self.membrane)
+        self.steps += 1
         if self.states:
             self.held.append(self.membrane)
-        self.current_peak = torch.maximum(self.current_peak, self.current.abs().amax(0))
-        self.membrane_peak = torch.maximum(self.membrane_peak, self.membrane.abs().amax(0))
+        self.current_peak = torch.maximum(self.current_peak, self.current.detach().abs().amax(0))
+        self.membrane_peak = torch.maximum(self.membrane_peak, self.membrane.detach().abs().amax(0))
         if kind == "subtract":
             self.membrane = self.membrane - spikes * self.threshold
         self.reset = spikes

@@ -294,6 +294,11 @@ class Sparse:
         """Apply to (N, inputs)."""
         import torch
 
+        if torch.is_grad_enabled() and (weight.requires_grad or x.requires_grad):
+            from .sparse_gradient import SparseProduct
+
+            y: Tensor = SparseProduct.apply(self, x, weight)
+            return y
         return torch.from_numpy(np.ascontiguousarray((self.matrix(weight.numpy()) @ x.numpy().T).T))
 
     def adjoint(self, y: Tensor, weight: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import BuildError
+from .export.calibration import Calibration
 from .export.errors import ExportError
 from .export.float_run import FloatRun, run_float
 from .export.foreign.choices import Choices
@@ -26,7 +27,7 @@ from .export.linear import fan_out
 from .export.nir_build import METADATA
 from .export.nir_read import read_graph
 from .export.nir_write import write_nir
-from .export.quantise import Calibration, quantise
+from .export.quantise import quantise
 from .hardware import host
 from .hardware.chip import load_chip
 from .hardware.compile import compile_program

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from .errors import BuildError
+from .export.calibration import Calibration
 from .export.float_run import run_float
 from .export.graph import Graph, HostStep
 from .export.nir_read import read_graph
 from .export.nir_write import write_nir
 from .export.passes import to_float
-from .export.quantise import Calibration, quantise
+from .export.quantise import quantise
 from .export.trace import trace
 from .hardware.chip import load_chip
 from .hardware.compile import compile_program

@@ -18,7 +18,7 @@ from ...export.formats import (
 )
 from ...export.graph import LI, LIF, Floats, Graph, Input, Synapses
 from ...export.linear import LinearMap
-from ...export.quantise import WIDE_SHIFT
+from ...export.population import WIDE_SHIFT
 from ...hardware import host
 from ...hardware.program import Inputs, Program
 from .cause import Neuron, Row

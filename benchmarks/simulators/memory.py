@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import torch
 
+from ...export.calibration import Calibration
 from ...export.float_run import run_float
 from ...export.passes import to_float
-from ...export.quantise import Calibration, quantise
+from ...export.quantise import quantise
 from ...export.trace import trace
 from ...hardware import evaluation
 from ...hardware.compile import compile_program

@@ -15,9 +15,10 @@ from spikewright.benchmarks.equivalence.diff_report import Report
 from spikewright.benchmarks.equivalence.explain import sentence, to_json, verdict
 from spikewright.benchmarks.equivalence.observe import trace_float, trace_module, trace_program
 from spikewright.benchmarks.equivalence.traces import DiffError, Trace, place
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LIF
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Program
 from tests.benchmarks.networks import STEPS, levels, one, with_population, with_weight_at

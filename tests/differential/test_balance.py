@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import Graph, IntegerNeuron, Output, Synapses
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.trace import trace
 from spikewright.export.unroll import unroll
 from spikewright.hardware import arithmetic as hw

@@ -11,11 +11,11 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LI, LIF, Graph, HostStep, Input, Node, Output, Settings, Synapses
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap, Shape
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
-from spikewright.export.quantise import Calibration
 
 BETAS = (0.0, 0.25, 0.5, 0.9, 0.97, 1.0)
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.formats import bias_value, weight_unit
 from spikewright.export.graph import IntegerNeuron
@@ -23,7 +24,7 @@ from spikewright.export.nir_build import build
 from spikewright.export.nir_read import read_graph
 from spikewright.export.nir_write import write_nir
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.record import run_module
 from spikewright.export.trace import trace
 from spikewright.export.unroll import unroll

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.errors import ExportError
 from spikewright.export.graph import (
     LI,
@@ -27,7 +28,7 @@ from spikewright.export.graph import (
 )
 from spikewright.export.levels import Level, check, require
 from spikewright.export.linear import Dense
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from tests.export.graphs import chain
 
 RNG = np.random.default_rng(0)

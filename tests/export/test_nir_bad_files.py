@@ -15,13 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spikewright.export import nir_extension
+from spikewright.export.calibration import Calibration
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import Graph
 from spikewright.export.nir_build import METADATA
 from spikewright.export.nir_read import read_graph
 from spikewright.export.nir_write import differences, write_nir
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from tests.export.graphs import chain
 from tests.export.networks import samples
 from tests.export.test_nir import STEPS, lowered

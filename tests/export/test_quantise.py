@@ -11,13 +11,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.formats import BIAS_MAX, bias_value, weight_unit
 from spikewright.export.graph import LI, LIF, Graph, IntegerNeuron, Synapses
 from spikewright.export.levels import check
 from spikewright.export.linear import Dense, expand_channels
-from spikewright.export.quantise import Calibration, decay_register, quantise
+from spikewright.export.quantise import decay_register, quantise
 from spikewright.export.unroll import unroll
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program

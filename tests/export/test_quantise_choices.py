@@ -8,11 +8,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.formats import BIAS_MAX, THRESHOLD_MAX, bias_value, weight_unit
 from spikewright.export.graph import LIF, Graph, Input, IntegerNeuron, Output, Settings, Synapses
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
-from spikewright.export.quantise import STATIC_MARGIN, Calibration, quantise
+from spikewright.export.population import STATIC_MARGIN
+from spikewright.export.quantise import quantise
 from spikewright.export.unroll import unroll
 from tests.export.graphs import chain
 

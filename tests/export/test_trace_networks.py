@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LIF, Graph, Synapses
 from spikewright.export.levels import require
 from spikewright.export.linear import Conv2d, ConvTranspose2d
 from spikewright.export.nir_write import write_nir
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.record import run_module
 from spikewright.export.trace import trace
 from spikewright.hardware import host, reference

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import Graph
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.trace import trace
 from spikewright.hardware.chip import load_chip
 from spikewright.hardware.compile import compile_program

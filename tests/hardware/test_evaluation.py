@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.trace import trace
 from spikewright.hardware import evaluation, host
 from spikewright.hardware.compile import compile_program

@@ -12,11 +12,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.formats import BIAS_MAX, bias_value
 from spikewright.export.graph import LIF, Graph, Input, Node, Output, Settings, Synapses
 from spikewright.export.linear import Conv2d, Dense, fan_out
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.hardware import host
 from spikewright.hardware.compile import compile_program
 from spikewright.hardware.program import Program, ProgramError

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.float_run import run_float
 from spikewright.export.graph import LIF
 from spikewright.export.nir_read import read_graph
 from spikewright.export.nir_write import write_nir
 from spikewright.export.passes import to_float
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.trace import trace
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program

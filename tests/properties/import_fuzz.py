@@ -24,6 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from spikewright.export.calibration import Calibration
 from spikewright.export.errors import ExportError
 from spikewright.export.float_run import run_float
 from spikewright.export.foreign.choices import Choices
@@ -40,7 +41,7 @@ from spikewright.export.graph import LI, LIF, Graph, Input, IntegerNeuron, Synap
 from spikewright.export.linear import with_weight
 from spikewright.export.nir_read import read_graph
 from spikewright.export.nir_write import write_nir
-from spikewright.export.quantise import Calibration, quantise
+from spikewright.export.quantise import quantise
 from spikewright.importing import is_own
 from tests.export import nir_interpreter
 from tests.export.foreign_graphs import DT, Maker, write
