@@ -59,6 +59,15 @@ class Lowered:
         return graph
 
 
+class _Rounded(NamedTuple):
+    """Whole weights at a scale, and the bias that they leave to write; it may be too large yet."""
+
+    weights: dict[str, Synapses]
+    exponent: int
+    scale: Floats
+    bias: Floats
+
+
 class Held(NamedTuple):
     """Exponent and scales (membrane units per unit of the source network) of a population that was quantised before."""
 
@@ -134,7 +143,7 @@ class Population:
             )[:, 0]
             result = self._at(scale, held.exponent, top, tuned=True)
             if (scale <= self._fits(result, np.full(self.units, np.inf)) * (1 + 1e-6)).all():
-                return result
+                return self._lowered(result, top)
         corrected, cap = self.bias, np.full(self.units, np.inf)
         for attempt in range(CORRECTION_ROUNDS):
             cap = np.minimum(cap, self._caps(corrected, wanted))
@@ -146,7 +155,7 @@ class Population:
             corrected = result.bias
             fits = self._fits(result, wanted)
             if (scale <= fits * (1 + 1e-9)).all():
-                return result
+                return self._lowered(result, top)
             # A step too small to turn any rounding would change nothing, so steps grow.
             cap = np.minimum(cap, np.where(fits < scale, fits * (1 - 0.01 * attempt), cap))
         raise ExportError(
@@ -154,7 +163,7 @@ class Population:
             "scale; use more bits"
         )
 
-    def _at(self, scale: Floats, exponent: int, top: int, *, tuned: bool = False) -> Lowered:
+    def _at(self, scale: Floats, exponent: int, top: int, *, tuned: bool = False) -> _Rounded:
         """The population at a scale; what was tuned for it is rounded to the nearest and keeps its bias."""
         ratios = {s: scales.spread(g.map, scale / weight_unit(exponent)) for s, g in self.groups.items()}
         rounded = self._compensation(top, tuned).round(ratios, top)
@@ -164,11 +173,15 @@ class Population:
             if not tuned:
                 shift = scales.mean_shift(g.map, rounded[s] / ratios[s], self.rates[s])
                 bias = bias - expand_channels(shift, self.node.shape)
-        static = self.written is not None
-        neuron = integer_neuron(self.node, scale, 0 * bias if static else bias, static=static, line=self.line)
-        return Lowered(quantised, exponent, scale, bias, neuron, top == WIDE_TOP)
+        return _Rounded(quantised, exponent, scale, bias)
 
-    def _fits(self, result: Lowered, wanted: Floats) -> Floats:
+    def _lowered(self, found: _Rounded, top: int) -> Lowered:
+        static = self.written is not None
+        bias = 0 * found.bias if static else found.bias
+        neuron = integer_neuron(self.node, found.scale, bias, static=static, line=self.line)
+        return Lowered(*found, neuron, top == WIDE_TOP)
+
+    def _fits(self, result: _Rounded, wanted: Floats) -> Floats:
         """Largest scale of each unit once weights are rounded: the bias may be larger then, and every weight too."""
         headroom = self._headroom(result.weights, result.scale, result.bias, result.exponent)
         return np.minimum(self._caps(result.bias, wanted), result.scale * headroom)

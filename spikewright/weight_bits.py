@@ -1,0 +1,278 @@
+"""What fewer weight bits cost: ``python -m spikewright.weight_bits BUILD...``.
+
+Every build's float network is quantised anew for each bit width: rounded to the nearest, rounded so that weights make up
+for each other's errors, and on request fine-tuned. Each integer program runs on the emulator over the same test samples.
+Writes ``docs/weight_bits.md`` and its plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from .errors import USER_ERRORS, BuildError
+from .export.calibration import Calibration
+from .export.fine_tune import Schedule, fine_tune
+from .export.float_run import run_float
+from .export.graph import Graph
+from .export.quantise import quantise
+from .hardware import host
+from .hardware.chip import load_chip
+from .hardware.compile import compile_program
+from .hardware.emulator import Emulator
+from .hardware.evaluation import evaluate
+from .hardware.in_the_loop import emulated
+from .hardware.program import Program
+from .lowering import load
+from .models.spiking_unet import SpikingUNet
+from .progress import Steps
+from .recipe import ESVAERecipe, UNetRecipe
+from .workspace import Workspace, write_text
+
+Array = NDArray[np.float32]
+BITS = (8, 7, 6, 5, 4, 3, 2)
+#: Float samples at a time, samples that tuning sees, and iterations of tuning by default.
+TILE, TUNED_ON = 64, 4096
+WAYS = {
+    "nearest": "rounded to the nearest",
+    "compensated": "rounded so that weights make up for each other's errors",
+    "tuned": "fine-tuned from there",
+    "looped": "fine-tuned with the emulator in the loop",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a network is asked, and what it should say.
+
+    Attributes
+    ----------
+    what : str
+        Name of the error.
+    graph : Graph
+        The float network.
+    calibration, tuning, test : ndarray
+        Samples for each purpose; of the test set only the last.
+    tuning_targets : ndarray or None
+        What tuning aims at: (samples, neurons); None for the float network's own answers.
+    targets : ndarray
+        What test samples should give, in the units of the program's result.
+    """
+
+    what: str
+    graph: Graph
+    calibration: Array
+    tuning: Array
+    tuning_targets: Array | None
+    test: Array
+    targets: Array
+
+    def of_program(self, program: Program) -> float:
+        """Mean squared error of an integer program on the emulator."""
+        return self._error(evaluate(Emulator(program), self.test).outputs)
+
+    def of_float(self, program: Program) -> float:
+        """Mean squared error of the float network; the program tells what the host does behind it."""
+        last = program.populations[-1].name
+        told = [
+            host.apply_functions(program, last, run.readouts[last].astype(np.float64))
+            for first in range(0, len(self.test), TILE)
+            for run in [run_float(self.graph, self.test[first : first + TILE])]
+        ]
+        return self._error(np.concatenate(told))
+
+    def _error(self, told: NDArray[np.floating]) -> float:
+        return float(np.square(told.reshape(len(told), -1) - self.targets.reshape(len(told), -1)).mean())
+
+
+@dataclass(frozen=True)
+class Row:
+    """Errors at one bit width, by way of quantising."""
+
+    bits: int
+    errors: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that was measured of a build."""
+
+    title: str
+    what: str
+    count: int
+    plain: float
+    rows: list[Row]
+
+
+def task_of(workspace: Workspace, count: int) -> Task:
+    """The task of a build's network, judged on so many test images.
+
+    Raises
+    ------
+    BuildError
+        No single error tells how good a network of this system is.
+    """
+    recipe = workspace.recipe
+    graph = load(workspace.folder).float_graph
+    train, test = workspace.train_images, workspace.test_images[:count]
+    calibration = train[: recipe.quantise.calibration_images]
+    if isinstance(recipe, ESVAERecipe):
+        return Task("error of reconstructions", graph, calibration, train[:TUNED_ON], None, test, test)
+    network = workspace.network("unet") if isinstance(recipe, UNetRecipe) else None
+    if not isinstance(network, SpikingUNet) or network.config.build == "faithful":
+        raise BuildError(
+            f"{workspace.folder}: weight bits are compared of ESVAE and of SDDPM without a tail on the host, not of "
+            f"{recipe.name}"
+        )
+    asked = [_noisy(network, images, seed) for seed, images in enumerate((calibration, train, test))]
+    (seen, _), (tuning, noise), (tested, wanted) = asked
+    return Task("error of the noise", graph, seen, tuning[:TUNED_ON], noise[:TUNED_ON], tested, wanted)
+
+
+def _noisy(network: SpikingUNet, images: Array, seed: int) -> tuple[Array, Array]:
+    """Noisy images as the network takes them, each index of the diffusion alike, and their noise."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        chosen = torch.from_numpy(images)
+        times = torch.randint(len(network.kept), (len(chosen),))
+        noise = torch.randn_like(chosen)
+        packed = network.pack(network.noisy(chosen, times, noise), times)
+    return packed.numpy(), noise.flatten(1).numpy()
+
+
+def measure(
+    task: Task,
+    bits: Sequence[int],
+    *,
+    per_channel: bool,
+    tune: Schedule | None,
+    progress: Callable[[str], None],
+) -> Iterator[Row]:
+    """Errors at each bit width."""
+    calibration = Calibration.of(run_float(task.graph, task.calibration))
+    for width in bits:
+        errors = {}
+        for name, compensate in (("nearest", False), ("compensated", True)):
+            integer = quantise(
+                task.graph, calibration, bits=width, per_channel=per_channel, compensate=compensate
+            )
+            errors[name] = task.of_program(compile_program(integer))
+            progress(f"{width} bits, {name}: {errors[name]:.5g}")
+        for name, chip in (("tuned", None), ("looped", emulated)):
+            if tune is None or width >= 8:
+                continue
+            tuned = fine_tune(
+                task.graph, task.tuning, calibration, targets=task.tuning_targets, bits=width,
+                per_channel=per_channel, schedule=tune, chip=chip,
+            )  # fmt: skip
+            errors[name] = task.of_program(compile_program(tuned.graph))
+            progress(f"{width} bits, {name}: {errors[name]:.5g}")
+        yield Row(width, errors)
+
+
+def section_of(folder: Path, bits: Sequence[int], count: int, tune: Schedule | None, steps: Steps) -> Section:
+    """Measure a build."""
+    workspace = Workspace.open(folder)
+    task = task_of(workspace, count)
+    per_channel = workspace.recipe.quantise.per_channel
+    if per_channel == "auto":
+        per_channel = load_chip(workspace.recipe.deploy.chip).per_neuron_threshold.value
+    with steps(f"{workspace.recipe.name}, float"):
+        plain = task.of_float(load(folder).program)
+    rows = list(measure(task, bits, per_channel=per_channel, tune=tune, progress=steps.note))
+    return Section(workspace.recipe.name, task.what, len(task.test), plain, rows)
+
+
+def page(sections: Sequence[Section], command: str, tune: Schedule | None, picture: str) -> str:
+    """The page."""
+    ways = [way for way in WAYS if any(way in row.errors for s in sections for row in s.rows)]
+    lines = [
+        "# Weight bits", "", "Written by", "", f"    {command}", "",
+        "Change of an integer program's error against the float network's, on the emulator, over the same test samples. "
+        "Thresholds are exact integers at every width; decays and biases keep their registers.", "",
+        *(f"- {way}: weights {WAYS[way]}." for way in ways), "",
+    ]  # fmt: skip
+    if tune is not None:
+        lines += [
+            f"Fine-tuning took {tune.iterations} iterations of {tune.batch} training samples; it is kept only where it "
+            "lowers the error of held-out ones.",
+            "",
+        ]
+    for section in sections:
+        lines += [
+            f"## {section.title}", "",
+            f"{section.what[0].upper()}{section.what[1:]} over {section.count:,} test samples; float: {section.plain:.4g}.", "",
+            f"| bits | {' | '.join(ways)} |", f"| ---: | {' | '.join('---:' for _ in ways)} |",
+            *(
+                f"| {row.bits} | {' | '.join(_change(row.errors.get(way), section.plain) for way in ways)} |"
+                for row in section.rows
+            ),
+            "",
+        ]  # fmt: skip
+    return "\n".join([*lines, f"![Error against weight bits]({picture})", ""])
+
+
+def _change(error: float | None, plain: float) -> str:
+    return "–" if error is None else f"{100 * (error / plain - 1):+.1f} %".replace("-", "−")
+
+
+def draw(sections: Sequence[Section], file: Path) -> None:
+    """Error against bits, a panel a build."""
+    figure = Figure(figsize=(4.2 * len(sections), 3.4), layout="constrained")
+    for section, axes in zip(sections, figure.subplots(1, len(sections), squeeze=False)[0], strict=True):
+        for way, marker in zip(WAYS, "ovs^", strict=True):
+            found = [(row.bits, row.errors[way] / section.plain) for row in section.rows if way in row.errors]
+            if found:
+                axes.plot(*zip(*found, strict=True), marker=marker, label=way)
+        axes.axhline(1, color="0.5", linewidth=0.8, linestyle=":")
+        axes.set_yscale("log")
+        axes.set(title=section.title, xlabel="weight bits", ylabel=f"{section.what}, float = 1")
+        axes.legend(frameon=False)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=150)
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure and write the page; the exit status is 1 for bad input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m spikewright.weight_bits", description="Quality against weight bits."
+    )
+    parser.add_argument(
+        "builds", nargs="+", type=Path, metavar="BUILD", help="folders of `spikewright export`"
+    )
+    parser.add_argument(
+        "--bits", type=int, nargs="+", default=list(BITS), help="weight bits (default: 8 to 2)"
+    )
+    parser.add_argument("--images", type=int, default=1000, help="test images (default: 1000)")
+    parser.add_argument("--tune", type=int, default=0, help="iterations of fine-tuning (default: none)")
+    parser.add_argument("--out", type=Path, default=Path("docs/weight_bits.md"))
+    options = parser.parse_args(given)
+    if options.images < 1 or options.tune < 0 or not all(2 <= b <= 8 for b in options.bits):
+        parser.error("--images takes a number from 1, --tune one from 0, --bits numbers from 2 to 8")
+    tune = Schedule(options.tune) if options.tune else None
+    try:
+        sections = [section_of(b, options.bits, options.images, tune, Steps()) for b in options.builds]
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    command = f"python -m spikewright.weight_bits {' '.join(map(str, options.builds))}"
+    command += f" --bits {' '.join(map(str, options.bits))}" if tuple(options.bits) != BITS else ""
+    command += f" --images {options.images}" if options.images != 1000 else ""
+    command += f" --tune {options.tune}" if options.tune else ""
+    picture = options.out.with_suffix(".png")
+    draw(sections, picture)
+    write_text(options.out, page(sections, command, tune, picture.name))
+    print(options.out.read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
