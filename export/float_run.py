@@ -96,6 +96,10 @@ class Numbers:
         """Bias of each output channel of synapses."""
         return None if node.bias is None else torch.from_numpy(node.bias)
 
+    def arrived(self, name: str, node: Synapses, current: Tensor) -> Tensor:
+        """Currents (samples, steps, outputs) of synapses outside loops, as their population takes them."""
+        return current
+
     def fire(self, name: str, step: int, distance: Tensor) -> Tensor:
         """Spikes (samples, neurons) of a population whose membranes are this far above their thresholds."""
         return (distance > 0).to(distance.dtype)
@@ -148,7 +152,8 @@ class _Run:
                     self.values[name] = _enter(name, node, samples, self.timesteps)
                 elif isinstance(node, Synapses):
                     x = self.values[self.graph.sources(name)[0]]
-                    self.values[name] = self._synapses(name, node, _late(x, node.lag))
+                    current = self._synapses(name, node, _late(x, node.lag))
+                    self.values[name] = self.numbers.arrived(name, node, current)
                 elif isinstance(node, LIF | LI):
                     self._note_static(name, self.values)
                     self._population(name, node, [self.values.pop(s) for s in self.graph.sources(name)])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..export.fine_tune import FloatArray, Observed
+from ..export.fine_tune import FloatArray
 from ..export.graph import Graph
+from ..export.learned import Observed
 from . import host
 from .compile import compile_program
 from .emulator import Emulator

@@ -39,9 +39,10 @@ class EpsilonPrediction(nn.Module):
 
     def corrupt(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images as training shows them, at indices drawn uniformly, and these indices (N,)."""
-        return self._draw(images)[:2]
+        return self.draw(images)[:2]
 
-    def _draw(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def draw(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images as training shows them, at indices drawn uniformly, these indices (N,), and the noise in them."""
         times = torch.randint(len(self.kept), (len(images),), device=images.device)
         noise = torch.randn_like(images)
         return self.noisy(images, times, noise), times, noise
@@ -64,7 +65,7 @@ class EpsilonPrediction(nn.Module):
         rate_penalty : float
             Weight of the mean firing rate over all spiking neurons; 0 is the published loss.
         """
-        seen, times, noise = self._draw(images)
+        seen, times, noise = self.draw(images)
         told, spikes = self.predict(seen, times)
         error = (told - noise).square().mean()
         if not spikes:

@@ -19,7 +19,7 @@ from .hardware.emulator import Emulator
 from .hardware.evaluation import evaluate
 from .hardware.fit import FitResult, fit
 from .hardware.placement import hops, place
-from .lowering import Lowered, lower
+from .lowering import Lowered, Tuning, lower
 from .models.ann_vae import ANNVAE, Autoencoder
 from .models.esvae import ESVAE
 from .progress import Steps
@@ -47,7 +47,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     workspace.save_recipe()
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
-    with steps("Export to NIR, quantise, compile"):
+    with steps("Export to NIR, quantise, compile") as step:
         return lower(
             network,
             workspace.train_images[: recipe.quantise.calibration_images],
@@ -59,6 +59,9 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
             per_channel=per_channel,
             host_steps=[prior],
             chip=recipe.deploy.chip,
+            tune=Tuning.of(
+                recipe.quantise.tune, step, workspace.train_images[: recipe.quantise.tuning_images]
+            ),
         )
 
 

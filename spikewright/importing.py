@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .errors import BuildError
 from .export.calibration import Calibration
+from .export.correct_biases import quantise_corrected
 from .export.errors import ExportError
 from .export.float_run import FloatRun, run_float
 from .export.foreign.choices import Choices
@@ -179,7 +180,13 @@ def export_nir(
         per_channel = chosen is None or chosen.per_neuron_threshold.value
         calibration = Calibration({}, {}) if run is None else Calibration.of(run)
         try:
-            integer = quantise(graph, calibration, bits=bits or 8, per_channel=per_channel, wide=wide)
+            integer = (
+                quantise(graph, calibration, bits=bits or 8, per_channel=per_channel, wide=wide)
+                if samples is None
+                else quantise_corrected(
+                    graph, samples, calibration, bits=bits or 8, per_channel=per_channel, wide=wide
+                )
+            )
         except ExportError as error:
             more = "; or give --data" if run is None else ""
             raise ExportError(f"{path}: {error}{more}") from None

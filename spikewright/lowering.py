@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,12 +14,13 @@ from torch import nn
 
 from .errors import BuildError
 from .export.calibration import Calibration
+from .export.correct_biases import quantise_corrected
+from .export.fine_tune import Schedule, fine_tune
 from .export.float_run import run_float
 from .export.graph import Graph, HostStep
 from .export.nir_read import read_graph
 from .export.nir_write import write_nir
 from .export.passes import to_float
-from .export.quantise import quantise
 from .export.trace import trace
 from .hardware.chip import load_chip
 from .hardware.compile import compile_program
@@ -27,8 +28,44 @@ from .hardware.overflow import require_no_overflow
 from .hardware.program import Program
 from .hardware.program_io import load_program, save_program
 from .hardware.relays import DelayCosts
+from .progress import Step
 
 FLOAT, INTEGER, PROGRAM = "model.nir", "model.int8.nir", "program.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """Quantisation-aware fine-tuning ahead of the integer level.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    samples : ndarray or None
+        What it learns from; by default the samples of calibration.
+    targets : ndarray or None
+        What the output should be, by default what the float network says.
+    progress : callable
+        As in :func:`~spikewright.export.fine_tune.fine_tune`.
+    """
+
+    schedule: Schedule
+    samples: NDArray[np.float32] | None = None
+    targets: NDArray[np.float32] | None = None
+    progress: Callable[[int, int, float], None] = lambda done, total, error: None
+
+    @classmethod
+    def of(
+        cls,
+        iterations: int,
+        step: Step,
+        samples: NDArray[np.float32] | None = None,
+        targets: NDArray[np.float32] | None = None,
+    ) -> Tuning | None:
+        """So many iterations, shown in a step; None for none."""
+        if not iterations:
+            return None
+        show = lambda done, total, error: step.update(done, total)  # noqa: E731
+        return cls(Schedule(iterations), samples, targets, show)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +111,7 @@ def lower(
     wide: Collection[str] | None = (),
     strict: bool = False,
     chip: str | None = None,
+    tune: Tuning | None = None,
 ) -> Lowered:
     """Export, quantise and compile a module, and write every level.
 
@@ -95,6 +133,8 @@ def lower(
         Every state must be proven to stay inside 24 bits, and an overflow is an error.
     chip : str, optional
         Chip whose costs decide between delays and relays where branches wait.
+    tune : Tuning, optional
+        Fine-tune weights for their bits.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first = samples[0] if coding == "direct" else samples[0, 0]
@@ -106,7 +146,15 @@ def lower(
         graph = graph.with_host_step(step)
     graph = write_nir(graph, folder / FLOAT)
     calibration = Calibration.of(run_float(graph, samples))
-    quantised = quantise(graph, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict)
+    if tune is None:
+        quantised = quantise_corrected(
+            graph, samples, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict
+        )
+    else:
+        quantised = fine_tune(
+            graph, samples if tune.samples is None else tune.samples, calibration, targets=tune.targets, bits=bits,
+            per_channel=per_channel, schedule=tune.schedule, progress=tune.progress,
+        ).graph  # fmt: skip
     integer = write_nir(quantised, folder / INTEGER)
     costs = None if chip is None else DelayCosts.of(load_chip(chip))
     program = compile_program(integer, costs=costs)

@@ -44,11 +44,17 @@ class QuantiseRecipe(Section):
         A scale for each output channel; ``auto`` where the chip allows thresholds a neuron.
     calibration_images : int
         Training images that calibration sees.
+    tune : int
+        Iterations of fine-tuning weights for their bits; 0 for none.
+    tuning_images : int
+        Training images that fine-tuning sees.
     """
 
     bits: Annotated[int, Field(ge=2, le=8)] = 8
     per_channel: bool | Literal["auto"] = "auto"
     calibration_images: PositiveInt = 512
+    tune: NonNegativeInt = 0
+    tuning_images: Annotated[int, Field(ge=8)] = 4096
 
 
 class DeployRecipe(Section):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from .errors import USER_ERRORS, BuildError
 from .export.calibration import Calibration
+from .export.correct_biases import correct_biases
 from .export.fine_tune import Schedule, fine_tune
 from .export.float_run import run_float
 from .export.graph import Graph
+from .export.learned import Learned
 from .export.quantise import quantise
 from .hardware import host
 from .hardware.chip import load_chip
@@ -35,6 +37,7 @@ from .lowering import load
 from .models.spiking_unet import SpikingUNet
 from .progress import Steps
 from .recipe import ESVAERecipe, UNetRecipe
+from .sddpm.lowering import noisy_samples
 from .workspace import Workspace, write_text
 
 Array = NDArray[np.float32]
@@ -43,7 +46,7 @@ BITS = (8, 7, 6, 5, 4, 3, 2)
 TILE, TUNED_ON = 64, 4096
 WAYS = {
     "nearest": "rounded to the nearest",
-    "compensated": "rounded so that weights make up for each other's errors",
+    "compensated": "rounded so that weights make up for each other's errors, biases corrected layer by layer",
     "tuned": "fine-tuned from there",
     "looped": "fine-tuned with the emulator in the loop",
 }
@@ -132,20 +135,11 @@ def task_of(workspace: Workspace, count: int) -> Task:
             f"{workspace.folder}: weight bits are compared of ESVAE and of SDDPM without a tail on the host, not of "
             f"{recipe.name}"
         )
-    asked = [_noisy(network, images, seed) for seed, images in enumerate((calibration, train, test))]
+    asked = [
+        noisy_samples(network, torch.from_numpy(x), seed) for seed, x in enumerate((calibration, train, test))
+    ]
     (seen, _), (tuning, noise), (tested, wanted) = asked
     return Task("error of the noise", graph, seen, tuning[:TUNED_ON], noise[:TUNED_ON], tested, wanted)
-
-
-def _noisy(network: SpikingUNet, images: Array, seed: int) -> tuple[Array, Array]:
-    """Noisy images as the network takes them, each index of the diffusion alike, and their noise."""
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        chosen = torch.from_numpy(images)
-        times = torch.randint(len(network.kept), (len(chosen),))
-        noise = torch.randn_like(chosen)
-        packed = network.pack(network.noisy(chosen, times, noise), times)
-    return packed.numpy(), noise.flatten(1).numpy()
 
 
 def measure(
@@ -158,27 +152,33 @@ def measure(
 ) -> Iterator[Row]:
     """Errors at each bit width."""
     calibration = Calibration.of(run_float(task.graph, task.calibration))
+
+    def error(name: str, integer: Graph) -> float:
+        found = task.of_program(compile_program(integer))
+        progress(f"{integer.settings.weight_bits} bits, {name}: {found:.5g}")
+        return found
+
     for width in bits:
-        errors = {}
-        for name, compensate in (("nearest", False), ("compensated", True)):
-            integer = quantise(
-                task.graph, calibration, bits=width, per_channel=per_channel, compensate=compensate
-            )
-            errors[name] = task.of_program(compile_program(integer))
-            progress(f"{width} bits, {name}: {errors[name]:.5g}")
+        plain = quantise(task.graph, calibration, bits=width, per_channel=per_channel, compensate=False)
+        errors = {"nearest": error("nearest", plain)}
+        if width < 8:
+            learned = Learned(task.graph, calibration, width, per_channel)
+            correct_biases(learned, task.calibration)
+            errors["compensated"] = error("compensated", learned.quantised())
         for name, chip in (("tuned", None), ("looped", emulated)):
-            if tune is None or width >= 8:
+            if width not in tune:
                 continue
             tuned = fine_tune(
                 task.graph, task.tuning, calibration, targets=task.tuning_targets, bits=width,
-                per_channel=per_channel, schedule=tune, chip=chip,
+                per_channel=per_channel, schedule=tune[width], chip=chip,
             )  # fmt: skip
-            errors[name] = task.of_program(compile_program(tuned.graph))
-            progress(f"{width} bits, {name}: {errors[name]:.5g}")
+            errors[name] = error(name, tuned.graph)
         yield Row(width, errors)
 
 
-def section_of(folder: Path, bits: Sequence[int], count: int, tune: Schedule | None, steps: Steps) -> Section:
+def section_of(
+    folder: Path, bits: Sequence[int], count: int, tune: Mapping[int, Schedule], steps: Steps
+) -> Section:
     """Measure a build."""
     workspace = Workspace.open(folder)
     task = task_of(workspace, count)
@@ -191,7 +191,7 @@ def section_of(folder: Path, bits: Sequence[int], count: int, tune: Schedule | N
     return Section(workspace.recipe.name, task.what, len(task.test), plain, rows)
 
 
-def page(sections: Sequence[Section], command: str, tune: Schedule | None, picture: str) -> str:
+def page(sections: Sequence[Section], command: str, tune: Mapping[int, Schedule], picture: str) -> str:
     """The page."""
     ways = [way for way in WAYS if any(way in row.errors for s in sections for row in s.rows)]
     lines = [
@@ -200,10 +200,10 @@ def page(sections: Sequence[Section], command: str, tune: Schedule | None, pictu
         "Thresholds are exact integers at every width; decays and biases keep their registers.", "",
         *(f"- {way}: weights {WAYS[way]}." for way in ways), "",
     ]  # fmt: skip
-    if tune is not None:
+    for schedule in set(tune.values()):
         lines += [
-            f"Fine-tuning took {tune.iterations} iterations of {tune.batch} training samples; it is kept only where it "
-            "lowers the error of held-out ones.",
+            f"Fine-tuning took {schedule.iterations} iterations of {schedule.batch} training samples; it is kept only "
+            "where it lowers the error of held-out ones.",
             "",
         ]
     for section in sections:
@@ -253,11 +253,12 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--images", type=int, default=1000, help="test images (default: 1000)")
     parser.add_argument("--tune", type=int, default=0, help="iterations of fine-tuning (default: none)")
+    parser.add_argument("--tune-at", type=int, nargs="+", default=[4], help="bits to tune for (default: 4)")
     parser.add_argument("--out", type=Path, default=Path("docs/weight_bits.md"))
     options = parser.parse_args(given)
     if options.images < 1 or options.tune < 0 or not all(2 <= b <= 8 for b in options.bits):
         parser.error("--images takes a number from 1, --tune one from 0, --bits numbers from 2 to 8")
-    tune = Schedule(options.tune) if options.tune else None
+    tune = {b: Schedule(options.tune) for b in options.tune_at if options.tune and b < 8}
     try:
         sections = [section_of(b, options.bits, options.images, tune, Steps()) for b in options.builds]
     except USER_ERRORS as error:
@@ -267,6 +268,7 @@ def main(given: Sequence[str] | None = None) -> int:
     command += f" --bits {' '.join(map(str, options.bits))}" if tuple(options.bits) != BITS else ""
     command += f" --images {options.images}" if options.images != 1000 else ""
     command += f" --tune {options.tune}" if options.tune else ""
+    command += f" --tune-at {' '.join(map(str, options.tune_at))}" if options.tune_at != [4] else ""
     picture = options.out.with_suffix(".png")
     draw(sections, picture)
     write_text(options.out, page(sections, command, tune, picture.name))

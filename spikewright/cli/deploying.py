@@ -32,6 +32,7 @@ from .options import (
     SeedOption,
     StepsOption,
     ThresholdOption,
+    TuneOption,
     print_json,
     steps_to_stderr,
     workspace,
@@ -58,11 +59,12 @@ def deploy(
     no_lava: NoLavaOption = False,
     require_lava: RequireLava = False,
     threshold_scale: ThresholdOption = None,
+    tune: TuneOption = None,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
     guidance = {"threshold_scale": threshold_scale}
     place = workspace(
-        recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip, deploy=guidance
+        recipe, model, dataset, out, bits=bits, tune=tune, steps=steps, seed=seed, chip=chip, deploy=guidance
     )
 
     from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
@@ -102,6 +104,7 @@ def export(
     wide: WideOption = None,
     data: DataOption = None,
     threshold_scale: ThresholdOption = None,
+    tune: TuneOption = None,
 ) -> None:
     """Export a trained network, or a NIR file of any tool: float NIR, integer NIR, timed program."""
     from ..importing import is_nir
@@ -116,6 +119,7 @@ def export(
             dataset=dataset != "digits",
             seed=seed is not None,
             threshold_scale=threshold_scale is not None,
+            tune=tune is not None,
         )
         return export_file(
             str(recipe), out, choices, steps=steps, bits=bits, wide=wide, data=data, chip=chip, json=json
@@ -125,7 +129,7 @@ def export(
 
     guidance = {"threshold_scale": threshold_scale}
     place = workspace(
-        recipe, model, dataset, out, bits=bits, steps=steps, seed=seed, chip=chip, deploy=guidance
+        recipe, model, dataset, out, bits=bits, tune=tune, steps=steps, seed=seed, chip=chip, deploy=guidance
     )
 
     from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds

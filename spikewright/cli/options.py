@@ -26,6 +26,12 @@ DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set.")]
 BitsOption = Annotated[
     int | None, typer.Option("--bits", help="Weight bits with sign, 2 to 8; a NIR file may have 15 as well.")
 ]
+TuneOption = Annotated[
+    int | None,
+    typer.Option(
+        "--tune", help="Iterations of fine-tuning weights for their bits; 0, the default, for none."
+    ),
+]
 StepsOption = Annotated[
     int | None,
     typer.Option("--steps", help="Time steps of a sample; other than the recipe's means training anew."),
@@ -60,6 +66,7 @@ def workspace(
     out: Path | None,
     *,
     bits: int | None = None,
+    tune: int | None = None,
     steps: int | None = None,
     seed: int | None = None,
     chip: str | None = None,
@@ -71,6 +78,7 @@ def workspace(
 
     overrides: dict[str, Any] = {
         "quantise.bits": bits,
+        "quantise.tune": tune,
         "model.timesteps": steps,
         "seed": seed,
         "deploy.chip": chip,

@@ -14,7 +14,7 @@ from ..errors import BuildError
 from ..export.graph import HostStep
 from ..hardware import tokens
 from ..hardware.chip import load_chip
-from ..lowering import Lowered, load, lower
+from ..lowering import Lowered, Tuning, load, lower
 from ..models.sdid import SDID, one_hot
 from ..models.vq_svae import VQSVAE
 from ..progress import Steps
@@ -71,19 +71,20 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
     chosen = extract_tokens(vq, images)
     with torch.no_grad():
         vectors = vq.codebook.lookup(torch.from_numpy(chosen)).numpy()
-    with steps("Export to NIR, quantise, compile: encoder, denoiser, decoder"):
+    with steps("Export to NIR, quantise, compile: encoder, denoiser, decoder") as step:
+        tune = Tuning.of(recipe.quantise.tune, step)
         lower(
-            vq, images, workspace.folder / "encoder", name=f"{recipe.name}-encoder", timesteps=vq.config.timesteps,
+            vq, images, workspace.folder / "encoder", tune=tune, name=f"{recipe.name}-encoder", timesteps=vq.config.timesteps,
             method="encode_step", bits=recipe.quantise.bits, per_channel=per_channel, chip=recipe.deploy.chip,
             host_steps=[HostStep(tokens.CHOOSE, f"{vq.encoder_names[-1]}_neuron", {"time_weights": weights, "codes": codes})],
         )  # fmt: skip
         lower(
-            sdid, hidden_spikes(sdid, chosen), workspace.folder / "denoiser", name=f"{recipe.name}-denoiser",
+            sdid, hidden_spikes(sdid, chosen), workspace.folder / "denoiser", tune=tune, name=f"{recipe.name}-denoiser",
             timesteps=sdid.config.timesteps, coding="spikes", method="step", bits=recipe.quantise.bits,
             per_channel=per_channel, chip=recipe.deploy.chip,
         )  # fmt: skip
         lower(
-            vq, np.ascontiguousarray(vectors), workspace.folder / "decoder", name=f"{recipe.name}-decoder",
+            vq, np.ascontiguousarray(vectors), workspace.folder / "decoder", tune=tune, name=f"{recipe.name}-decoder",
             timesteps=vq.config.timesteps, method="decode_step", bits=recipe.quantise.bits, per_channel=per_channel,
             chip=recipe.deploy.chip,
             host_steps=[HostStep(tokens.LOOK_UP, f"{vq.decoder_names[0]}_neuron", {"codes": codes})],

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..export.graph import HostStep
 from ..hardware.noise import LOOK_UP_TIME, Tail
-from ..lowering import Lowered, lower
+from ..lowering import Lowered, Tuning, lower
 from ..models.guidance import firing_threshold
 from ..models.spiking_unet import SpikingUNet
 
@@ -29,6 +29,7 @@ def lower_denoiser(
     wide: Collection[str] | None = (),
     chip: str | None = None,
     seed: int = 0,
+    tune: Tuning | None = None,
 ) -> Lowered:
     """Export, quantise and compile a spiking U-Net, and write every level.
 
@@ -46,17 +47,27 @@ def lower_denoiser(
         As in :func:`~spikewright.lowering.lower`.
     seed : int
         Of the noise in calibration.
+    tune : Tuning, optional
+        Fine-tune weights for their bits, as with :func:`noisy_samples`.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
-        samples = network.pack(*network.corrupt(images)).numpy()
-        currents = network.time_table().numpy()
+    samples, _ = noisy_samples(network, images, seed)
+    currents = network.time_table().detach().numpy()
     with firing_threshold(network, threshold):
         return lower(
             network, samples, folder, name=name, timesteps=network.config.timesteps, method=one_step(network), bits=bits,
-            per_channel=per_channel, wide=wide, chip=chip,
+            per_channel=per_channel, wide=wide, chip=chip, tune=tune,
             host_steps=[HostStep(LOOK_UP_TIME, "coding_n", {"currents": currents})],
         )  # fmt: skip
+
+
+def noisy_samples(
+    network: SpikingUNet, images: Tensor, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Images (N, C, H, W) with noise as in training, packed as the program takes them, and the noise (N, pixels)."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        seen, times, noise = network.draw(images)
+        return network.pack(seen, times).numpy(), noise.flatten(1).numpy()
 
 
 def one_step(network: SpikingUNet) -> str:

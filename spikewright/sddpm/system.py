@@ -12,13 +12,13 @@ from ..errors import BuildError
 from ..hardware.chip import load_chip
 from ..hardware.noise import Tail
 from ..hardware.program import Population
-from ..lowering import Lowered, load
+from ..lowering import Lowered, Tuning, load
 from ..models.noise_schedule import NoiseSchedule
 from ..models.spiking_unet import SpikingUNet
 from ..progress import Steps
 from ..recipe import UNetRecipe
 from ..workspace import Workspace
-from .lowering import host_tail, lower_denoiser
+from .lowering import host_tail, lower_denoiser, noisy_samples
 
 #: The only program, and what it is for.
 NAME = "denoiser"
@@ -81,7 +81,11 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
     workspace.save_recipe()
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
     images = torch.from_numpy(workspace.train_images[: recipe.quantise.calibration_images])
-    with steps("Export to NIR, quantise, compile"):
+    # What the host does behind the program has no gradient here: such a program learns to say what it did.
+    more = torch.from_numpy(workspace.train_images[: recipe.quantise.tuning_images])
+    noisy, noise = noisy_samples(network, more, recipe.seed + 1)
+    wanted = None if host_tail(network) else noise
+    with steps("Export to NIR, quantise, compile") as step:
         lowered = lower_denoiser(
             network,
             images,
@@ -91,6 +95,7 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
             bits=recipe.quantise.bits,
             per_channel=per_channel,
             chip=recipe.deploy.chip,
+            tune=Tuning.of(recipe.quantise.tune, step, noisy, wanted),
         )
     return System(lowered, network, recipe.deploy.threshold_scale)
 
