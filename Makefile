@@ -10,7 +10,7 @@ BUILD = build/$(MODEL)-$(DATASET)
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 
-OPTIONS = --model $(MODEL) --dataset $(DATASET) $(if $(BITS),--bits $(BITS)) $(if $(STEPS),--steps $(STEPS)) \
+OPTIONS = --model $(MODEL) --dataset $(DATASET) $(if $(BITS),--bits $(BITS)) $(if $(TUNE),--tune $(TUNE)) $(if $(STEPS),--steps $(STEPS)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(CHIP),--chip $(CHIP))
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
 # The CPU build of torch is a tenth of the default one. TORCH_INDEX= (empty) takes the default.
@@ -18,13 +18,13 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate threshold-sweep compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate threshold-sweep weight-bits compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo "Variables: MODEL=esvae|spiking-diffusion|sddpm DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
-	@echo "           BITS=2..8 STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
+	@echo "           BITS=2..8 TUNE=<iterations> STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
 
 export-loihi: $(VENV)/.runtime  ## The whole job: weights, NIR, int8, program, Lava check, energy report
 	@$(BIN)/spikewright deploy $(OPTIONS)
@@ -42,6 +42,11 @@ generate: $(VENV)/.runtime  ## 64 images of MODEL=spiking-diffusion or sddpm, wi
 threshold-sweep: $(VENV)/.runtime  ## Threshold guidance of SDDPM on DATASET: quality against thresholds; writes docs/threshold_guidance.md
 	@$(BIN)/spikewright generate --model sddpm --dataset $(DATASET) --count 1
 	@$(BIN)/python -m spikewright.sddpm.threshold_sweep build/sddpm-$(DATASET)
+
+weight-bits: $(VENV)/.runtime  ## Quality against weight bits of ESVAE and SDDPM, tuned at four; writes docs/weight_bits.md
+	@$(BIN)/spikewright export --model esvae --dataset $(DATASET)
+	@$(BIN)/spikewright export --model sddpm --dataset digits
+	@$(BIN)/python -m spikewright.weight_bits build/esvae-$(DATASET) build/sddpm-digits --tune 300
 
 # Deploys both on the same data set and judges their images by the same features; minutes an image set on two cores.
 compare-models: $(VENV)/.runtime  ## ESVAE and Spiking-Diffusion beside each other on MNIST; writes docs/generative.md
