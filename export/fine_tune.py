@@ -31,6 +31,8 @@ from .levels import require
 FloatArray: TypeAlias = NDArray[np.float32]
 #: One in so many samples is held out to judge by.
 HELD_OUT = 8
+#: Elementwise functions of the host behind an output.
+FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}
 #: Samples that biases are corrected by before tuning starts.
 CORRECTED_BY = 512
 
@@ -57,8 +59,8 @@ class Schedule:
     """
 
     iterations: int = 400
-    batch: int = 32
-    lr: float = 0.03
+    batch: int = 64
+    lr: float = 0.01
     judge_every: int = 25
     seed: int = 0
 
@@ -94,7 +96,8 @@ def fine_tune(
     calibration : Calibration
         What the graph will be quantised with.
     targets : ndarray, optional
-        What the only output (samples, neurons) should be; by default what the untuned graph says.
+        What the only output (samples, neurons) should be, behind the host's functions; by default what the untuned graph
+        says.
     chip : callable, optional
         Puts the integer program's spikes and outputs in place of the float ones in the forward pass.
 
@@ -120,6 +123,7 @@ def fine_tune(
         said = outputs(graph, samples[chosen], numbers)
         if seen is not None:
             said = {name: in_place(y, seen.outputs[name]) for name, y in said.items()}
+        said = _on_host(graph, said)
         return torch.stack([((y - wanted[n][chosen]) ** 2).mean() / spread[n] for n, y in said.items()]).sum()
 
     def judge() -> float:
@@ -150,10 +154,21 @@ def _targets(graph: Graph, samples: FloatArray, targets: FloatArray | None, batc
     """What the outputs should be."""
     with torch.no_grad():
         if targets is None:
-            parts = [outputs(graph, samples[a : a + batch], Numbers()) for a in range(0, len(samples), batch)]
+            parts = [
+                _on_host(graph, outputs(graph, samples[a : a + batch], Numbers()))
+                for a in range(0, len(samples), batch)
+            ]
             return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         own = {name: y.shape[1] for name, y in outputs(graph, samples[:1], Numbers()).items()}
     if len(own) > 1 or targets.shape != (len(samples), *own.values()):
         shapes = ", ".join(f"{name} ({len(samples)}, {n})" for name, n in own.items())
         raise ExportError(f"fine-tuning: targets of shape {targets.shape}; the outputs are {shapes}")
     return {name: torch.from_numpy(targets).float() for name in own}
+
+
+def _on_host(graph: Graph, said: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Outputs behind the elementwise functions that the host applies."""
+    for step in graph.host_steps:
+        if step.kind in FUNCTIONS and step.node in said:
+            said = {**said, step.node: FUNCTIONS[step.kind](said[step.node])}
+    return said

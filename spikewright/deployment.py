@@ -47,6 +47,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
     workspace.folder.mkdir(parents=True, exist_ok=True)
     workspace.save_recipe()
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
+    shown = workspace.train_images[: recipe.quantise.tuning_images]
     with steps("Export to NIR, quantise, compile") as step:
         return lower(
             network,
@@ -59,9 +60,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
             per_channel=per_channel,
             host_steps=[prior],
             chip=recipe.deploy.chip,
-            tune=Tuning.of(
-                recipe.quantise.tune, step, workspace.train_images[: recipe.quantise.tuning_images]
-            ),
+            tune=Tuning.of(recipe.quantise.tune, step, shown, shown.reshape(len(shown), -1)),
         )
 
 

@@ -64,8 +64,8 @@ class Task:
         The float network.
     calibration, tuning, test : ndarray
         Samples for each purpose; of the test set only the last.
-    tuning_targets : ndarray or None
-        What tuning aims at: (samples, neurons); None for the float network's own answers.
+    tuning_targets : ndarray
+        What tuning aims at: (samples, neurons).
     targets : ndarray
         What test samples should give, in the units of the program's result.
     """
@@ -74,7 +74,7 @@ class Task:
     graph: Graph
     calibration: Array
     tuning: Array
-    tuning_targets: Array | None
+    tuning_targets: Array
     test: Array
     targets: Array
 
@@ -128,7 +128,10 @@ def task_of(workspace: Workspace, count: int) -> Task:
     train, test = workspace.train_images, workspace.test_images[:count]
     calibration = train[: recipe.quantise.calibration_images]
     if isinstance(recipe, ESVAERecipe):
-        return Task("error of reconstructions", graph, calibration, train[:TUNED_ON], None, test, test)
+        shown = train[:TUNED_ON]
+        return Task(
+            "error of reconstructions", graph, calibration, shown, shown.reshape(len(shown), -1), test, test
+        )
     network = workspace.network("unet") if isinstance(recipe, UNetRecipe) else None
     if not isinstance(network, SpikingUNet) or network.config.build == "faithful":
         raise BuildError(

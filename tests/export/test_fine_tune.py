@@ -14,7 +14,7 @@ from spikewright.export.errors import ExportError
 from spikewright.export.fine_tune import Schedule, fine_tune
 from spikewright.export.float_run import Numbers, outputs, run_float
 from spikewright.export.formats import bias_value, weight_unit
-from spikewright.export.graph import LIF, Graph, Input, IntegerNeuron, Output, Settings, Synapses
+from spikewright.export.graph import LIF, Graph, HostStep, Input, IntegerNeuron, Output, Settings, Synapses
 from spikewright.export.learned import Learned, Observed
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, Sparse, with_weight
 from spikewright.export.quantise import quantise
@@ -176,6 +176,16 @@ def test_targets_take_the_place_of_what_the_graph_says() -> None:
     assert tuned.after < 0.5 * tuned.before
 
 
+def test_targets_are_what_stands_behind_the_hosts_functions() -> None:
+    graph, samples, calibration = case()
+    behind = graph.with_host_step(HostStep("tanh", "n2"))
+    wanted = np.tanh(run_float(graph, samples).readouts["n2"])
+    short = Schedule(1)
+    given = fine_tune(behind, samples, calibration, targets=wanted, bits=4, schedule=short).before
+    assert given == pytest.approx(fine_tune(behind, samples, calibration, bits=4, schedule=short).before)
+    assert given != pytest.approx(fine_tune(graph, samples, calibration, bits=4, schedule=short).before)
+
+
 def test_a_chips_spikes_and_outputs_take_the_place_of_the_float_ones() -> None:
     graph, samples, calibration = case()
     asked: list[int] = []
@@ -191,7 +201,7 @@ def test_a_chips_spikes_and_outputs_take_the_place_of_the_float_ones() -> None:
     ).before
     wanted = run_float(graph, samples).readouts["n2"]
     assert before == pytest.approx(((wanted[:8] - 2.5) ** 2).mean() / wanted.var(ddof=1), rel=1e-4)
-    assert asked == [8, 32, 32, 8]
+    assert asked == [8, 56, 56, 8]
 
 
 def test_the_same_seed_tunes_alike() -> None:
