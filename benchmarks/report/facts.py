@@ -14,11 +14,13 @@ from .units import amount, count
 def facts(report: Report) -> list[tuple[str, str]]:
     """What was deployed, on what, and by what."""
     scales = "one scale a channel" if report.per_channel_scales else "one scale a layer"
+    tune = report.recipe.get("quantise", {}).get("tune", 0)
+    tuned = f", fine-tuned for {count(tune)} iterations" if tune else ""
     return [
         ("Model", report.model),
         ("Data set", report.dataset),
         ("Chip", report.chip),
-        ("Weights", f"{report.weight_bits} bits, {scales}"),
+        ("Weights", f"{report.weight_bits} bits, {scales}{tuned}"),
         *_times(report),
         ("Seed", str(report.seed)),
         ("Written", f"{written(report.created)} by {report.tool}"),

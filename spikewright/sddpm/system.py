@@ -15,7 +15,7 @@ from ..hardware.program import Population
 from ..lowering import Lowered, Tuning, load
 from ..models.noise_schedule import NoiseSchedule
 from ..models.spiking_unet import SpikingUNet
-from ..progress import Steps
+from ..progress import Step, Steps
 from ..recipe import UNetRecipe
 from ..workspace import Workspace
 from .lowering import host_tail, lower_denoiser, noisy_samples
@@ -81,10 +81,6 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
     workspace.save_recipe()
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
     images = torch.from_numpy(workspace.train_images[: recipe.quantise.calibration_images])
-    # What the host does behind the program has no gradient here: such a program learns to say what it did.
-    more = torch.from_numpy(workspace.train_images[: recipe.quantise.tuning_images])
-    noisy, noise = noisy_samples(network, more, recipe.seed + 1)
-    wanted = None if host_tail(network) else noise
     with steps("Export to NIR, quantise, compile") as step:
         lowered = lower_denoiser(
             network,
@@ -95,9 +91,19 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
             bits=recipe.quantise.bits,
             per_channel=per_channel,
             chip=recipe.deploy.chip,
-            tune=Tuning.of(recipe.quantise.tune, step, noisy, wanted),
+            tune=_tuning(workspace, network, step),
         )
     return System(lowered, network, recipe.deploy.threshold_scale)
+
+
+def _tuning(workspace: Workspace, network: SpikingUNet, step: Step) -> Tuning | None:
+    """Fine-tuning towards the noise; a program with a tail on the host learns to say what it said before rounding."""
+    recipe = workspace.recipe
+    if not recipe.quantise.tune:
+        return None
+    images = torch.from_numpy(workspace.train_images[: recipe.quantise.tuning_images])
+    samples, noise = noisy_samples(network, images, recipe.seed + 1)
+    return Tuning.of(recipe.quantise.tune, step, samples, None if host_tail(network) else noise)
 
 
 def load_system(folder: Path) -> System:

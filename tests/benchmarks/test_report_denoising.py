@@ -290,3 +290,10 @@ def test_shorter_images_on_other_backends_are_said_to_be_shorter() -> None:
     assert said in render_markdown(few, [])
     assert said in render_page(few, {})
     assert "were made in" not in render_markdown(make_denoising_report(), [])
+
+
+def test_weights_that_were_tuned_are_said_to_be() -> None:
+    plain = make_denoising_report()
+    tuned = make_denoising_report(recipe={"quantise": {"tune": 1200}})
+    assert "fine-tuned" not in dict(facts(plain))["Weights"]
+    assert dict(facts(tuned))["Weights"].endswith(", fine-tuned for 1,200 iterations")
