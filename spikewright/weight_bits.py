@@ -150,10 +150,10 @@ def measure(
     bits: Sequence[int],
     *,
     per_channel: bool,
-    tune: Schedule | None,
+    tune: Mapping[int, Schedule],
     progress: Callable[[str], None],
 ) -> Iterator[Row]:
-    """Errors at each bit width."""
+    """Errors at each bit width; ``tune`` says which of them weights are fine-tuned for."""
     calibration = Calibration.of(run_float(task.graph, task.calibration))
 
     def error(name: str, integer: Graph) -> float:
