@@ -43,10 +43,10 @@ threshold-sweep: $(VENV)/.runtime  ## Threshold guidance of SDDPM on DATASET: qu
 	@$(BIN)/spikewright generate --model sddpm --dataset $(DATASET) --count 1
 	@$(BIN)/python -m spikewright.sddpm.threshold_sweep build/sddpm-$(DATASET)
 
-weight-bits: $(VENV)/.runtime  ## Quality against weight bits of ESVAE and SDDPM, tuned at four; writes docs/weight_bits.md
+weight-bits: $(VENV)/.runtime  ## Quality against weight bits of ESVAE on DATASET and SDDPM on digits; writes docs/weight_bits.md
 	@$(BIN)/spikewright export --model esvae --dataset $(DATASET)
 	@$(BIN)/spikewright export --model sddpm --dataset digits
-	@$(BIN)/python -m spikewright.weight_bits build/esvae-$(DATASET) build/sddpm-digits --tune 300
+	@$(BIN)/python -m spikewright.weight_bits build/esvae-$(DATASET) build/sddpm-digits $(if $(TUNE),--tune $(TUNE))
 
 # Deploys both on the same data set and judges their images by the same features; minutes an image set on two cores.
 compare-models: $(VENV)/.runtime  ## ESVAE and Spiking-Diffusion beside each other on MNIST; writes docs/generative.md

@@ -236,7 +236,6 @@ def draw(sections: Sequence[Section], file: Path) -> None:
             if found:
                 axes.plot(*zip(*found, strict=True), marker=marker, label=way)
         axes.axhline(1, color="0.5", linewidth=0.8, linestyle=":")
-        axes.set_yscale("log")
         axes.set(title=section.title, xlabel="weight bits", ylabel=f"{section.what}, float = 1")
         axes.legend(frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ RNG = np.random.default_rng(0)
 
 
 def case() -> tuple[Graph, NDArray[np.float32], Calibration]:
-    graph = convolutions()
+    graph = convolutions(RNG)
     samples = (RNG.random((48, 5, 2, 5, 6)) < 0.4).astype(np.float32)
     return graph, samples, Calibration.of(run_float(graph, samples))
 

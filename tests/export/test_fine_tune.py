@@ -30,25 +30,25 @@ def case(readout: bool = True, count: int = 64) -> tuple[Graph, NDArray[np.float
     return graph, samples, Calibration.of(run_float(graph, samples[:32]))
 
 
-def convolutions() -> Graph:
+def convolutions(rng: np.random.Generator) -> Graph:
     """Every kind of map in one chain, and a branch; images are not square."""
     maps = {
-        "conv": Conv2d(RNG.normal(size=(4, 2, 3, 2)).astype(np.float32), (2, 5, 6), stride=(1, 2), padding=(1, 0)),
-        "up": ConvTranspose2d(RNG.normal(size=(4, 3, 2, 3)).astype(np.float32), (4, 5, 3), stride=(2, 1)),
+        "conv": Conv2d(rng.normal(size=(4, 2, 3, 2)).astype(np.float32), (2, 5, 6), stride=(1, 2), padding=(1, 0)),
+        "up": ConvTranspose2d(rng.normal(size=(4, 3, 2, 3)).astype(np.float32), (4, 5, 3), stride=(2, 1)),
     }  # fmt: skip
     last = maps["up"].output_shape
     size = int(np.prod(last))
-    dense = RNG.normal(size=(6, size)) * (RNG.random((6, size)) < 0.3)
+    dense = rng.normal(size=(6, size)) * (rng.random((6, size)) < 0.3)
     maps["sparse"] = Sparse.of(_rows(dense), last, (6,))
     nodes = {"input": Input((2, 5, 6), "spikes")}
     edges, before = [], "input"
     for name, map_ in maps.items():
-        bias = (RNG.normal(size=map_.channels) * 0.1).astype(np.float32)
+        bias = (rng.normal(size=map_.channels) * 0.1).astype(np.float32)
         nodes[name] = Synapses(map_, bias)
         nodes[f"{name}_n"] = LIF(map_.output_shape, 0.7, np.array([0.8], np.float32))
         edges += [(before, name), (name, f"{name}_n")]
         before = f"{name}_n"
-    side = Dense(RNG.normal(size=(6, 60)).astype(np.float32) * 0.2, (2, 5, 6), (6,))
+    side = Dense(rng.normal(size=(6, 60)).astype(np.float32) * 0.2, (2, 5, 6), (6,))
     nodes |= {"side": Synapses(side), "output": Output((6,))}
     edges += [("input", "side"), ("side", "sparse_n"), (before, "output")]
     return Graph("net", nodes, tuple(edges), Settings(5))
@@ -103,7 +103,7 @@ def test_few_bits_lose_less_after_tuning(readout: bool) -> None:
 
 
 def test_the_forward_pass_is_that_of_the_quantised_graph() -> None:
-    graph = convolutions()
+    graph = convolutions(RNG)
     samples = (RNG.random((16, 5, 2, 5, 6)) < 0.4).astype(np.float32)
     calibration = Calibration.of(run_float(graph, samples))
     learned = Learned(graph, calibration, 4)
@@ -132,7 +132,7 @@ def test_the_forward_pass_is_that_of_the_quantised_graph() -> None:
 
 
 def test_every_kind_of_map_learns_and_the_bias_with_it() -> None:
-    graph = convolutions()
+    graph = convolutions(RNG)
     samples = (RNG.random((32, 5, 2, 5, 6)) < 0.4).astype(np.float32)
     calibration = Calibration.of(run_float(graph, samples))
     learned = Learned(graph, calibration, 3)
