@@ -32,6 +32,7 @@ from .workspace import Workspace
 SPACES = {"FAD": "fad", "classifier distance": "classifier"}
 TITLES = {"esvae": "ESVAE", "spiking-diffusion": "Spiking-Diffusion", "sddpm": "SDDPM"}
 BASELINE = "esvae"
+OUT = Path("docs/generative.md")
 FeatureNetwork: TypeAlias = Autoencoder | FeatureClassifier
 _BATCH = 500  # images that a feature network sees at a time
 
@@ -130,7 +131,7 @@ def main(given: Sequence[str] | None = None) -> int:
         default=MOST_CUT,
         help="share of a model's images that may lose content where a border is cut off",
     )
-    parser.add_argument("--out", type=Path, default=Path("docs/generative.md"))
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(given)
     if options.count < 1:
         parser.error("--count takes a number from 1")
@@ -147,6 +148,8 @@ def main(given: Sequence[str] | None = None) -> int:
     command = f"python -m spikewright.comparing_models {builds} --count {options.count}"
     if options.most_cut != MOST_CUT:
         command += f" --most-cut {options.most_cut:g}"
+    if options.out != OUT:
+        command += f" --out {options.out}"
     write_page(options.out, sections, command, load_published())
     print(options.out.read_text(encoding="utf-8"))
     return 0

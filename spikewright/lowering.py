@@ -135,7 +135,16 @@ def lower(
         Chip whose costs decide between delays and relays where branches wait.
     tune : Tuning, optional
         Fine-tune weights for their bits.
+
+    Raises
+    ------
+    BuildError
+        Fine-tuning is asked of wide weights, or with a proof of all states.
     """
+    if tune is not None and (wide or strict):
+        raise BuildError(
+            f"{name}: fine-tuning moves weights of one width without a proof; leave out wide and strict"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     first = samples[0] if coding == "direct" else samples[0, 0]
     traced = trace(

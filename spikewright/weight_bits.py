@@ -42,7 +42,8 @@ from .workspace import Workspace, write_text
 
 Array = NDArray[np.float32]
 BITS = (8, 7, 6, 5, 4, 3, 2)
-#: Float samples at a time, samples that tuning sees, and iterations of tuning by default.
+OUT = Path("docs/weight_bits.md")
+#: Float samples at a time, and samples that tuning sees.
 TILE, TUNED_ON = 64, 4096
 WAYS = {
     "nearest": "rounded to the nearest",
@@ -256,11 +257,17 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=int, default=1000, help="test images (default: 1000)")
     parser.add_argument("--tune", type=int, default=0, help="iterations of fine-tuning (default: none)")
     parser.add_argument("--tune-at", type=int, nargs="+", default=[4], help="bits to tune for (default: 4)")
-    parser.add_argument("--out", type=Path, default=Path("docs/weight_bits.md"))
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(given)
-    if options.images < 1 or options.tune < 0 or not all(2 <= b <= 8 for b in options.bits):
-        parser.error("--images takes a number from 1, --tune one from 0, --bits numbers from 2 to 8")
-    tune = {b: Schedule(options.tune) for b in options.tune_at if options.tune and b < 8}
+    if (
+        options.images < 1
+        or options.tune < 0
+        or not all(2 <= b <= 8 for b in (*options.bits, *options.tune_at))
+    ):
+        parser.error(
+            "--images takes a number from 1, --tune one from 0, --bits and --tune-at numbers from 2 to 8"
+        )
+    tune = {b: Schedule(options.tune) for b in options.tune_at if options.tune}
     try:
         sections = [section_of(b, options.bits, options.images, tune, Steps()) for b in options.builds]
     except USER_ERRORS as error:
@@ -271,6 +278,7 @@ def main(given: Sequence[str] | None = None) -> int:
     command += f" --images {options.images}" if options.images != 1000 else ""
     command += f" --tune {options.tune}" if options.tune else ""
     command += f" --tune-at {' '.join(map(str, options.tune_at))}" if options.tune_at != [4] else ""
+    command += f" --out {options.out}" if options.out != OUT else ""
     picture = options.out.with_suffix(".png")
     draw(sections, picture)
     write_text(options.out, page(sections, command, tune, picture.name))

@@ -18,6 +18,7 @@ from .options import (
     RecipeArgument,
     SeedOption,
     ThresholdOption,
+    TuneOption,
     print_json,
     steps_to_stderr,
     workspace,
@@ -74,6 +75,7 @@ def generate(
     ] = None,
     threshold_scale: ThresholdOption = None,
     bits: BitsOption = None,
+    tune: TuneOption = None,
     chip: ChipOption = None,
     out: Annotated[
         Path | None,
@@ -101,7 +103,9 @@ def generate(
         "sampling_steps": steps,
         "threshold_scale": threshold_scale,
     }
-    place = workspace(recipe, model, dataset, build, bits=bits, seed=seed, chip=chip, deploy=deploy)
+    place = workspace(
+        recipe, model, dataset, build, bits=bits, tune=tune, seed=seed, chip=chip, deploy=deploy
+    )
     if steps is not None and getattr(place.recipe.deploy, "sampler", None) == "ddpm":
         raise typer.BadParameter(
             f"is {steps}, but DDPM visits every index of the diffusion; leave it out, or choose --sampler ddim",

@@ -394,20 +394,3 @@ def test_a_run_that_ends_early_leaves_no_page(
         command.main([*arguments, "--out", str(out)])
     assert out.read_text() == "the last one"
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--networks", "mpl"], "network 'mpl': there are one-layer"),
-        (["--simulators", "brian"], "simulator 'brian'"),
-        (["--batches", "0"], "at least 1"),
-        (["--densities", "120"], "at most 100"),
-    ],
-)
-def test_bad_options_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        command.main(arguments)
-    assert message in capsys.readouterr().err

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spikewright.benchmarks.simulators import __main__ as command
 from spikewright.benchmarks.simulators import memory, scaling
 from spikewright.benchmarks.simulators.figure import draw
 from spikewright.benchmarks.simulators.kernels import matrix_rates
@@ -154,3 +155,20 @@ def test_matrix_rates_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = matrix_rates()
     assert len(rates) == 2
     assert all(rate > 0 for rate in rates.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--networks", "mpl"], "network 'mpl': there are one-layer"),
+        (["--simulators", "brian"], "simulator 'brian'"),
+        (["--batches", "0"], "at least 1"),
+        (["--densities", "120"], "at most 100"),
+    ],
+)
+def test_bad_options_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(arguments)
+    assert message in capsys.readouterr().err

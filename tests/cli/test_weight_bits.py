@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from torch import nn
 
+from spikewright.errors import BuildError
+from spikewright.export.fine_tune import Schedule
+from spikewright.lowering import Tuning, lower
 from spikewright.weight_bits import main
 from spikewright.workspace import Workspace
 
@@ -70,3 +75,13 @@ def test_a_file_of_another_tool_is_not_tuned(build: Path, tmp_path: Path) -> Non
     run = spikewright("export", build / "model.nir", "--tune", "4", "--out", tmp_path / "b", cwd=tmp_path)
     assert run.returncode == 2
     assert "--tune" in run.stderr
+
+
+def test_tuning_of_wide_or_proven_weights_is_refused(tmp_path: Path) -> None:
+    for given in ({"wide": ["fc"]}, {"strict": True}):
+        with pytest.raises(BuildError, match=r"net: fine-tuning .* leave out wide and strict"):
+            lower(
+                nn.Identity(), np.zeros((8, 3), np.float32), tmp_path, name="net", timesteps=2,
+                tune=Tuning(Schedule(1)), **given,
+            )  # fmt: skip
+    assert not list(tmp_path.iterdir())

@@ -8,12 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from spikewright.export.calibration import Calibration
-from spikewright.export.correct_biases import correct_biases, quantise_corrected
+from spikewright.export.correct_biases import quantise_corrected
 from spikewright.export.float_run import Numbers, outputs, run_float
 from spikewright.export.graph import Graph, Synapses
-from spikewright.export.learned import Learned
 from spikewright.export.quantise import quantise
-from tests.export.graphs import chain
 from tests.export.test_fine_tune import convolutions, dequantised
 
 RNG = np.random.default_rng(0)
@@ -76,13 +74,3 @@ def test_eight_bits_are_left_alone() -> None:
         one, other = plain.nodes[name], same.nodes[name]
         for field in ("bias_mantissa", "bias_exponent"):
             assert np.array_equal(getattr(one, field, 0), getattr(other, field, 0)), name
-
-
-def test_a_graph_without_anything_to_correct_stays_as_it_is() -> None:
-    graph = chain(np.random.default_rng(1), [20, 12, 7], timesteps=6)
-    samples = (RNG.random((16, 6, 20)) < 0.4).astype(np.float32)
-    calibration = Calibration.of(run_float(graph, samples))
-    learned = Learned(graph, calibration, 4)
-    learned.biases.clear()
-    correct_biases(learned, samples)
-    assert learned.biases == {}

@@ -18,7 +18,7 @@ from spikewright.export.formats import BIAS_MAX, bias_value, weight_unit
 from spikewright.export.graph import LI, LIF, Graph, IntegerNeuron, Synapses
 from spikewright.export.levels import check
 from spikewright.export.linear import Dense, expand_channels
-from spikewright.export.quantise import decay_register, quantise
+from spikewright.export.quantise import quantise
 from spikewright.export.unroll import unroll
 from spikewright.hardware import host, reference
 from spikewright.hardware.compile import compile_program
@@ -400,10 +400,3 @@ def test_quantising_leaves_the_float_graph_alone() -> None:
     before = {name: vars(node).copy() for name, node in graph.nodes.items()}
     quantise(graph, calibrated(graph, samples))
     assert all(vars(node) == before[name] for name, node in graph.nodes.items())
-
-
-@given(st.floats(0, 1))
-def test_a_decay_register_is_the_nearest_of_4097(beta: float) -> None:
-    register = decay_register(beta)
-    assert 0 <= register <= 4096
-    assert abs(register / 4096 - (1 - beta)) <= 0.5 / 4096 + 1e-12

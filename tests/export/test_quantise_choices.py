@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spikewright.export.calibration import Calibration
 from spikewright.export.formats import BIAS_MAX, THRESHOLD_MAX, bias_value, weight_unit
@@ -14,7 +16,7 @@ from spikewright.export.graph import LIF, Graph, Input, IntegerNeuron, Output, S
 from spikewright.export.linear import Conv2d, ConvTranspose2d, Dense, LinearMap
 from spikewright.export.passes.mark_static_inputs import mark_static_inputs
 from spikewright.export.population import STATIC_MARGIN
-from spikewright.export.quantise import quantise
+from spikewright.export.quantise import decay_register, quantise
 from spikewright.export.unroll import unroll
 from tests.export.graphs import chain
 
@@ -146,3 +148,10 @@ def test_a_static_population_of_one_scale_rounds_its_thresholds() -> None:
     assert isinstance(node, IntegerNeuron)
     assert np.ptp(node.scale) == 0
     assert np.abs(node.threshold - node.scale * np.linspace(0.25, 1.0, 5) / 64).max() <= 0.5
+
+
+@given(st.floats(0, 1))
+def test_a_decay_register_is_the_nearest_of_4097(beta: float) -> None:
+    register = decay_register(beta)
+    assert 0 <= register <= 4096
+    assert abs(register / 4096 - (1 - beta)) <= 0.5 / 4096 + 1e-12
