@@ -1,0 +1,1 @@
+"""Judging pulse waves: filters, heart rates and whether to trust them, scores, classical methods, published figures."""
