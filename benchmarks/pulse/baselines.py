@@ -75,7 +75,7 @@ def pos(rgb: ArrayLike, fps: float) -> Wave:
     """Plane orthogonal to skin (Wang et al. 2017, doi 10.1109/TBME.2016.2609282).
 
     In every window of 1.6 s, with colours ``n`` over their mean: ``a = nG - nB``, ``b = nG + nB - 2 nR``, and
-    ``a + b std(a) / std(b)`` less its mean.
+    ``a + b std(a) / std(b)``, whose mean is zero because theirs are.
 
     Parameters
     ----------
@@ -99,7 +99,6 @@ def pos(rgb: ArrayLike, fps: float) -> Wave:
     red, green, blue = np.moveaxis(windows / windows.mean(-1, keepdims=True), 1, 0)
     a, b = green - blue, green + blue - 2 * red
     pulse = a + b * _ratio(a.std(-1, keepdims=True), b.std(-1, keepdims=True))
-    pulse -= pulse.mean(-1, keepdims=True)
     frames = np.arange(len(pulse))[:, None] + np.arange(length)
     return _finished(-_summed(frames, pulse) / _summed(frames, np.ones_like(pulse)), fps)
 
