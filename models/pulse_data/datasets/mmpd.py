@@ -7,6 +7,7 @@ frames a second, besides words on light, motion and skin colour.
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,16 @@ def read(entry: Entry, *, size: Size = None, box: Box | None = None) -> Recordin
     except FileNotFoundError:
         raise MissingFileError(f"{path}: no such file: copy it there") from None
     # scipy reads damaged files as far as it can: nearly any error may come of it.
-    except (MatReadError, OSError, NotImplementedError, KeyError, ValueError, TypeError, IndexError) as error:
+    except (
+        MatReadError,
+        OSError,
+        NotImplementedError,
+        zlib.error,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+    ) as error:
         raise BadFileError(
             f"{path} does not hold video and GT_ppg in MATLAB's format 5 "
             f"({type(error).__name__}: {error}): copy it again"
