@@ -118,7 +118,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 
 # lava-dl 0.6.0 declares Python 3.10 only as well, and asks for much that its netx does not use. Only tests want it.
 $(VENV)/.test: $(VENV)/.runtime
-	@$(PIP) -c constraints.txt -e ".[test,events]"
+	@$(PIP) -c constraints.txt -e ".[test,events,video]"
 	@$(PIP) --no-deps --ignore-requires-python lava-dl==0.6.0 || echo "warning: lava-dl could not be installed; the tests against netx will not run"
 	@touch $@
 
