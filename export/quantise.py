@@ -141,6 +141,11 @@ def _host_bias(graph: Graph, direct: list[str], bias: Floats) -> Graph:
     for number, name in enumerate(direct):
         synapses = graph.nodes[name]
         assert isinstance(synapses, Synapses)
-        own = None if number else np.broadcast_to(bias, (prod(synapses.shape),)).astype(np.float32)
+        own = None
+        if not number:
+            own = np.broadcast_to(bias, (prod(synapses.shape),)).astype(np.float32)
+            by_channel = own.reshape(synapses.map.channels, -1)
+            if (by_channel == by_channel[:, :1]).all():
+                own = by_channel[:, 0].copy()
         graph = graph.with_node(name, replace(synapses, bias=own))
     return graph

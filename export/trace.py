@@ -21,18 +21,19 @@ from .trace_uses import TUPLE
 
 
 class _Tracer(fx.Tracer):
-    """Treats snnTorch neurons, and modules that declare themselves a host step or one with taps in time, as leaves."""
+    """Treats snnTorch neurons, and modules that declare what they are, as leaves."""
 
     def __init__(self, method: str) -> None:
         super().__init__()
         self.traced_func_name = method
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Leaves: neurons, declared host steps and temporal convolutions, torch's own layers."""
+        """Leaves: neurons, declared host steps, temporal convolutions and products, torch's own layers."""
         return (
             isinstance(m, snn.SpikingNeuron)
             or hasattr(m, "spikewright_host_step")
             or hasattr(m, "spikewright_time_axis")
+            or hasattr(m, "spikewright_product")
             or super().is_leaf_module(m, module_qualified_name)
         )
 

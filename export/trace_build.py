@@ -168,6 +168,8 @@ class GraphBuilder:
                 f"{path}: called more than once in a step; keep the time loop outside, a module for each use"
             )
         self.calls.add(path)
+        if hasattr(module, "spikewright_product"):
+            return self._product(node, False, name)
         states = ("spk", "mem") if isinstance(module, snn.RLeaky) else ("mem",)
         states = ("syn", "mem") if isinstance(module, snn.Synaptic) else states
         given = dict(zip(("input", *states), node.args, strict=False)) | node.kwargs
@@ -302,8 +304,8 @@ class GraphBuilder:
         self._add(node, self._free(node.name), Identity(self._shape(node)), a)
         self.edges.append((negative, self.names[node]))
 
-    def _product(self, node: fx.Node, divides: bool) -> None:
-        """Spikes times spikes, or a value times a number."""
+    def _product(self, node: fx.Node, divides: bool, name: str = "") -> None:
+        """Spikes times spikes, or a value times a number; ``name`` is the node's instead of the traced one."""
         numbers = [v for v in node.args if isinstance(v, int | float)]
         values = [self._source(v, node.name) for v in node.args if not isinstance(v, int | float)]
         if numbers and len(values) == 1 and not (divides and values[0] is not node.args[0]):
@@ -325,7 +327,7 @@ class GraphBuilder:
             # The square of a spike is the spike.
             self.names[node] = self.names[a]
             return
-        self._add(node, self._free(node.name), Product(self._shape(node)), a, b)
+        self._add(node, name or self._free(node.name), Product(self._shape(node)), a, b)
 
     def _concatenation(self, node: fx.Node) -> None:
         """Each part is placed among zeros, and all are added."""

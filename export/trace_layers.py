@@ -102,8 +102,12 @@ def _conv3d(path: str, module: nn.Conv3d, source: Shape, target: Shape) -> Node:
     stride, padding, dilation = (
         tuple(int(v) for v in getattr(module, f)) for f in ("stride", "padding", "dilation")
     )
-    map_ = Conv3d(_array(module.weight), source, stride, padding, dilation, module.groups)
-    return Synapses(map_, _bias(module))
+    weight = _array(module.weight)
+    if weight.shape[2:] == stride == (1, 1, 1) and not any(padding):
+        # Within a point it is a two-dimensional one, which any NIR tool reads.
+        flat = (*source[:2], source[2] * source[3])
+        return Synapses(Conv2d(weight[:, :, 0], flat, groups=module.groups), _bias(module))
+    return Synapses(Conv3d(weight, source, stride, padding, dilation, module.groups), _bias(module))
 
 
 def taps(path: str, module: Any, source: Shape) -> list[Synapses]:

@@ -15,9 +15,10 @@ from pydantic import (
     model_serializer,
 )
 
-from . import esvae, sdid, unet_layout, vector_quantised
+from . import esvae, physformer_layout, sdid, unet_layout, vector_quantised
 from .codebook import Start
 from .esvae import ESVAEConfig
+from .physformer_layout import PhysFormerConfig, Variant
 from .schedules import Schedule
 from .sdid import SDIDConfig
 from .unet_layout import Build, UNetConfig
@@ -98,6 +99,60 @@ class UNetModel(Section):
     blocks: PositiveInt | None = None
     timesteps: PositiveInt | None = None
     diffusion_steps: Annotated[int, Field(ge=2)] = 1000
+
+
+class PhysFormerModel(Section):
+    """A Spiking-PhysFormer: the pulse wave of a face video.
+
+    Attributes
+    ----------
+    kind : str
+        Published system.
+    size : str
+        Named size; single fields below override it.
+    variant, width, blocks, ratio, patch, timesteps
+        As in :class:`~spikewright.models.physformer_layout.PhysFormerConfig`.
+    """
+
+    kind: Literal["spiking-physformer"]
+    size: Literal["micro", "S", "paper"] = "S"
+    variant: Variant = "deployment"
+    width: PositiveInt | None = None
+    blocks: PositiveInt | None = None
+    ratio: PositiveInt | None = None
+    patch: tuple[PositiveInt, PositiveInt] | None = None
+    timesteps: PositiveInt | None = None
+
+
+class PulseData(Section):
+    """Face videos with a pulse, cut into clips.
+
+    Attributes
+    ----------
+    name : str
+        ``synthetic``: videos that are computed; others are data sets that one asks their authors for.
+    level : str
+        How hard computed videos are.
+    image : tuple of int
+        Height and width in pixels that faces are brought to.
+    frames : int
+        Frames of a clip.
+    video_frames : int
+        Frames of a computed video.
+    train_videos, test_videos : int
+        Computed videos of either split, each of a subject of its own.
+    train_share : float
+        Share of a data set's subjects, the first ones, that is trained on.
+    """
+
+    name: Literal["synthetic", "ubfc-rppg", "pure", "ubfc-phys", "mmpd"] = "synthetic"
+    level: Literal["easy", "hard"] = "hard"
+    image: tuple[PositiveInt, PositiveInt] = (32, 32)
+    frames: PositiveInt = 160
+    video_frames: PositiveInt = 960
+    train_videos: PositiveInt = 80
+    test_videos: PositiveInt = 200
+    train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
 
 
 class DataRecipe(Section):
@@ -195,6 +250,28 @@ class UNetTraining(Section):
     classifier: TrainRecipe
 
 
+class PulseLossRecipe(Section):
+    """Weights of the losses of a pulse wave.
+
+    Attributes
+    ----------
+    alpha, beta0, eta
+        As in :class:`~spikewright.models.pulse_losses.PulseLoss`.
+    """
+
+    alpha: Annotated[float, Field(ge=0)] = 0.1
+    beta0: Annotated[float, Field(ge=0)] = 1.0
+    eta: PositiveFloat = 5.0
+
+
+class PhysFormerTraining(Section):
+    """Training of the spiking network and of its ANN twin."""
+
+    loss: PulseLossRecipe = PulseLossRecipe()
+    physformer: TrainRecipe
+    physformer_ann: TrainRecipe
+
+
 def model_config(model: ModelRecipe, data: DataRecipe, in_channels: int) -> ESVAEConfig:
     """Network size that a recipe of ESVAE asks for."""
     base = esvae.SIZES[model.size]
@@ -246,6 +323,21 @@ def unet_config(model: UNetModel, data: DataRecipe, in_channels: int) -> UNetCon
         timesteps=model.timesteps or base.timesteps,
         diffusion_steps=model.diffusion_steps,
         build=model.build,
+    )
+
+
+def physformer_config(model: PhysFormerModel, data: PulseData) -> PhysFormerConfig:
+    """Size of the network that a recipe of Spiking-PhysFormer asks for."""
+    base = physformer_layout.SIZES[model.size]
+    return PhysFormerConfig(
+        image=data.image,
+        frames=data.frames,
+        width=model.width or base.width,
+        blocks=model.blocks or base.blocks,
+        ratio=model.ratio or base.ratio,
+        patch=model.patch or base.patch,
+        timesteps=model.timesteps or base.timesteps,
+        variant=model.variant,
     )
 
 

@@ -153,6 +153,9 @@ def train(
                 for group, lr in zip(optimiser.param_groups, base, strict=True):
                     group["lr"] = lr * factor(recipe.schedule, state.step, total)
                 chosen = chosen.to(images.device)
+                if hasattr(network, "progress"):  # its losses change while it is trained
+                    changing: Any = network
+                    changing.progress = state.step / total
                 target = {} if labels is None else {"labels": labels[chosen]}
                 losses = model.losses(images[chosen], recipe.rate_penalty, **target)
                 wrapped.zero_grad()

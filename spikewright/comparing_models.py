@@ -26,6 +26,7 @@ from .errors import USER_ERRORS, BuildError
 from .models.ann_vae import Autoencoder
 from .models.data import DATASETS
 from .models.feature_classifier import FeatureClassifier
+from .models.recipe import DataRecipe
 from .workspace import Workspace
 
 #: Feature spaces by their name on the page, and the networks that span them.
@@ -85,8 +86,10 @@ def compare_builds(workspaces: Sequence[Workspace], count: int, most_cut: float 
     judge = _judge(workspaces)
     dataset = judge.recipe.data.name
     for workspace in workspaces:
-        data = workspace.recipe.data
-        if data.image != judge.recipe.data.image and "resize" in (data.fit, judge.recipe.data.fit):
+        data, judging = workspace.recipe.data, judge.recipe.data
+        if not isinstance(data, DataRecipe) or not isinstance(judging, DataRecipe):
+            raise BuildError(f"{workspace.folder}: generates no images; compare builds of image models")
+        if data.image != judging.image and "resize" in (data.fit, judging.fit):
             raise BuildError(
                 f"{workspace.folder}: its images are resized, those of {judge.folder} are not of their size; "
                 "compare builds whose images are padded"

@@ -18,6 +18,7 @@ from .export.correct_biases import quantise_corrected
 from .export.fine_tune import Schedule, fine_tune
 from .export.float_run import run_float
 from .export.graph import Graph, HostStep
+from .export.nir_build import DENSE_LIMIT
 from .export.nir_read import read_graph
 from .export.nir_write import write_nir
 from .export.passes import to_float
@@ -112,6 +113,7 @@ def lower(
     strict: bool = False,
     chip: str | None = None,
     tune: Tuning | None = None,
+    dense_limit: int = DENSE_LIMIT,
 ) -> Lowered:
     """Export, quantise and compile a module, and write every level.
 
@@ -135,6 +137,8 @@ def lower(
         Chip whose costs decide between delays and relays where branches wait.
     tune : Tuning, optional
         Fine-tune weights for their bits.
+    dense_limit : int
+        As in :func:`~spikewright.export.nir_write.write_nir`.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def lower(
     graph = to_float(traced)
     for step in host_steps:
         graph = graph.with_host_step(step)
-    graph = write_nir(graph, folder / FLOAT)
+    graph = write_nir(graph, folder / FLOAT, dense_limit)
     calibration = Calibration.of(run_float(graph, samples))
     if tune is None:
         quantised = quantise_corrected(
@@ -164,7 +168,7 @@ def lower(
             graph, samples if tune.samples is None else tune.samples, calibration, targets=tune.targets, bits=bits,
             per_channel=per_channel, schedule=tune.schedule, progress=tune.progress,
         ).graph  # fmt: skip
-    integer = write_nir(quantised, folder / INTEGER)
+    integer = write_nir(quantised, folder / INTEGER, dense_limit)
     costs = None if chip is None else DelayCosts.of(load_chip(chip))
     program = compile_program(integer, costs=costs)
     if strict:

@@ -13,17 +13,22 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_
 
 from .errors import RecipeError
 from .models.esvae import ESVAEConfig
+from .models.physformer_layout import PhysFormerConfig
 from .models.recipe import (
     DataRecipe,
     DiffusionModel,
     DiffusionTraining,
     ModelRecipe,
+    PhysFormerModel,
+    PhysFormerTraining,
+    PulseData,
     Section,
     Training,
     UNetModel,
     UNetTraining,
     fad_config,
     model_config,
+    physformer_config,
     sdid_config,
     unet_config,
     vq_config,
@@ -126,6 +131,22 @@ class UNetDeployRecipe(DeployRecipe):
     noise_images: PositiveInt = 2000
 
 
+class PulseDeployRecipe(DeployRecipe):
+    """Deployment of a Spiking-PhysFormer; what is counted as images elsewhere are clips.
+
+    Attributes
+    ----------
+    videos : int
+        Test videos that heart rates are judged on.
+    """
+
+    norse_images: PositiveInt = 2
+    reference_images: PositiveInt = 4
+    lava_images: PositiveInt = 2
+    lava_seconds: PositiveInt = 900
+    videos: PositiveInt = 200
+
+
 class Recipe(Section):
     """Everything that leads to one deployment; each published system has a recipe of its own.
 
@@ -140,9 +161,9 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     seed: Annotated[int, Field(ge=0)] = 1
     train_seed: Annotated[int, Field(ge=0)] = 1
-    model: ModelRecipe | DiffusionModel | UNetModel
-    data: DataRecipe
-    train: Training | DiffusionTraining | UNetTraining
+    model: ModelRecipe | DiffusionModel | UNetModel | PhysFormerModel
+    data: DataRecipe | PulseData
+    train: Training | DiffusionTraining | UNetTraining | PhysFormerTraining
     quantise: QuantiseRecipe = QuantiseRecipe()
     deploy: DeployRecipe = DeployRecipe()
 
@@ -157,6 +178,7 @@ class ESVAERecipe(Recipe):
     """Recipe of an ESVAE."""
 
     model: ModelRecipe
+    data: DataRecipe
     train: Training
 
     @model_validator(mode="after")
@@ -173,6 +195,7 @@ class DiffusionRecipe(Recipe):
     """Recipe of a Spiking-Diffusion."""
 
     model: DiffusionModel
+    data: DataRecipe
     train: DiffusionTraining
     deploy: DiffusionDeployRecipe = DiffusionDeployRecipe()
 
@@ -198,6 +221,7 @@ class UNetRecipe(Recipe):
     """Recipe of an SDDPM."""
 
     model: UNetModel
+    data: DataRecipe
     train: UNetTraining
     deploy: UNetDeployRecipe = UNetDeployRecipe()
 
@@ -221,11 +245,38 @@ class UNetRecipe(Recipe):
         return fad_config(self.data.image, channels, max(len(self.config(channels).multipliers) - 1, 1))
 
 
+class PulseRecipe(Recipe):
+    """Recipe of a Spiking-PhysFormer."""
+
+    model: PhysFormerModel
+    data: PulseData
+    train: PhysFormerTraining
+    deploy: PulseDeployRecipe = PulseDeployRecipe()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> PulseRecipe:
+        self.config()
+        if self.data.video_frames < self.data.frames:
+            raise ValueError(
+                f"data.video_frames = {self.data.video_frames}: shorter than a clip of {self.data.frames} frames"
+            )
+        if self.data.name == "synthetic" and self.deploy.videos > self.data.test_videos:
+            raise ValueError(
+                f"deploy.videos = {self.deploy.videos}: there are {self.data.test_videos} test videos"
+            )
+        return self
+
+    def config(self) -> PhysFormerConfig:
+        """Size of the network."""
+        return physformer_config(self.model, self.data)
+
+
 #: Recipes by the published system that they name.
 RECIPES: dict[str, type[Recipe]] = {
     "esvae": ESVAERecipe,
     "spiking-diffusion": DiffusionRecipe,
     "sddpm": UNetRecipe,
+    "spiking-physformer": PulseRecipe,
 }
 
 

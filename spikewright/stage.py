@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from .models.data import DatasetInfo
-
 if TYPE_CHECKING:
     from .workspace import Workspace
 
@@ -36,7 +34,7 @@ class Stage:
     shown : str
         Loss shown beside the progress bar.
     build : callable
-        The network, untrained, from a recipe and what is known of its data set.
+        The network, untrained, from a recipe and what is known of its data set (None for videos).
     samples : callable
         Samples of a split; weights of the networks before this one are handed in by their kind.
     evaluate : callable
@@ -47,7 +45,7 @@ class Stage:
 
     title: str
     shown: str
-    build: Callable[[Any, DatasetInfo], nn.Module]
+    build: Callable[[Any, Any], nn.Module]
     samples: Callable[[Workspace, Split, Mapping[str, Path]], Samples]
     evaluate: Callable[[Any, Samples], dict[str, float]]
     begin: Callable[[Any, Tensor], None] = lambda network, samples: None

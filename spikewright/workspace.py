@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import nn
 
-from . import diffusion_stages, esvae_stages, unet_stages
+from . import diffusion_stages, esvae_stages, physformer_stages, unet_stages
 from .errors import BuildError, RecipeError
 from .export.whole_file import whole_file
 from .models.checkpoint import load_weights
 from .models.data import DATASETS, load_images, prepare
+from .models.recipe import DataRecipe
 from .recipe import Recipe, load_recipe, recipe_type, zoo, zoo_names
 from .stage import Split, Stage
 
@@ -25,6 +26,7 @@ SYSTEMS: dict[str, dict[str, Stage]] = {
     "esvae": esvae_stages.STAGES,
     "spiking-diffusion": diffusion_stages.STAGES,
     "sddpm": unet_stages.STAGES,
+    "spiking-physformer": physformer_stages.STAGES,
 }
 
 
@@ -113,9 +115,12 @@ class Workspace:
         return load_images(self.recipe.data.name, split).labels
 
     def _images(self, split: Split) -> NDArray[np.float32]:
-        loaded = load_images(self.recipe.data.name, split)
+        data = self.recipe.data
+        if not isinstance(data, DataRecipe):
+            raise BuildError(f"{self.recipe.name}: {data.name} holds videos, no images")
+        loaded = load_images(data.name, split)
         self.dataset_note = loaded.note
-        return prepare(loaded, self.recipe.data.image, self.recipe.data.fit)
+        return prepare(loaded, data.image, data.fit)
 
     dataset_note: str = ""
 
@@ -175,7 +180,7 @@ class Workspace:
         return self._build(kind)
 
     def _build(self, kind: str) -> nn.Module:
-        return self._stage(kind).build(self.recipe, DATASETS[self.recipe.data.name])
+        return self._stage(kind).build(self.recipe, DATASETS.get(self.recipe.data.name))
 
     def _stage(self, kind: str) -> Stage:
         if kind not in self.stages:

@@ -182,13 +182,18 @@ def compare_with_module(
     for name in graph.select(LIF):
         node = graph.nodes[name]
         assert isinstance(node, LIF)
+        before = [graph.sources(s)[0] for s in graph.sources(name)]
+        if name not in module_run.spikes:
+            # A product is no neuron of the module: its factors are compared, and what it feeds.
+            known = [tainted[source] for source in before if source in tainted]
+            tainted[name] = np.logical_or.reduce(known) if known else np.zeros(spikes[name].shape[:2], bool)
+            continue
         ours, theirs = module_run.spikes[name], spikes[name]
         unequal = ours != theirs
         margin = np.abs(module_run.membranes[name] - node.threshold)
         steps += unequal.size
         mismatches += int(unequal.sum())
         smallest = min(smallest, float(margin.min()))
-        before = [graph.sources(s)[0] for s in graph.sources(name)]
         upstream = np.zeros(unequal.shape[:2], bool)
         for source in before:
             if source in tainted:

@@ -49,7 +49,7 @@ RequireLava = Annotated[bool, typer.Option("--require-lava", help="Exit with 3 w
 def deploy(
     recipe: RecipeArgument = None,
     model: ModelOption = "esvae",
-    dataset: DatasetOption = "digits",
+    dataset: DatasetOption = None,
     bits: BitsOption = None,
     steps: StepsOption = None,
     seed: SeedOption = None,
@@ -89,7 +89,7 @@ def export(
         ),
     ] = None,
     model: ModelOption = "esvae",
-    dataset: DatasetOption = "digits",
+    dataset: DatasetOption = None,
     bits: BitsOption = None,
     steps: StepsOption = None,
     seed: SeedOption = None,
@@ -116,7 +116,7 @@ def export(
         refuse(
             ".nir files",
             model=model != "esvae",
-            dataset=dataset != "digits",
+            dataset=dataset is not None,
             seed=seed is not None,
             threshold_scale=threshold_scale is not None,
             tune=tune is not None,

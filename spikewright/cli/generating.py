@@ -47,7 +47,7 @@ def generate(
     model: Annotated[
         str, typer.Option("--model", help="Published system; with --dataset it names the shipped recipe.")
     ] = "spiking-diffusion",
-    dataset: DatasetOption = "digits",
+    dataset: DatasetOption = None,
     backend: Annotated[
         GenerateBackend, typer.Option(help="Who computes; the host samples the same way for all.")
     ] = GenerateBackend.emulator,

@@ -22,7 +22,10 @@ RecipeArgument = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", help="Published system; with --dataset it names the shipped recipe.")
 ]
-DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Data set; digits, and synthetic videos for those that read a pulse."),
+]
 BitsOption = Annotated[
     int | None, typer.Option("--bits", help="Weight bits with sign, 2 to 8; a NIR file may have 15 as well.")
 ]
@@ -62,7 +65,7 @@ NoLavaOption = Annotated[
 def workspace(
     recipe: str | None,
     model: str,
-    dataset: str,
+    dataset: str | None,
     out: Path | None,
     *,
     bits: int | None = None,
@@ -84,8 +87,12 @@ def workspace(
         "deploy.chip": chip,
     }
     overrides |= {f"deploy.{key}": value for key, value in (deploy or {}).items()}
-    loaded = load_recipe(recipe or f"{model}-{dataset}", overrides)
+    loaded = load_recipe(recipe or f"{model}-{dataset or _default_dataset(model)}", overrides)
     return Workspace(loaded, out or Path("build") / loaded.name)
+
+
+def _default_dataset(model: str) -> str:
+    return "synthetic" if model == "spiking-physformer" else "digits"
 
 
 def steps_to_stderr() -> Steps:

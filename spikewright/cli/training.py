@@ -25,7 +25,7 @@ from .options import (
 def train(
     recipe: RecipeArgument = None,
     model: ModelOption = "esvae",
-    dataset: DatasetOption = "digits",
+    dataset: DatasetOption = None,
     steps: StepsOption = None,
     out: OutOption = None,
     json: JsonOption = False,

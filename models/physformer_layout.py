@@ -1,0 +1,81 @@
+"""Sizes and variants of the Spiking-PhysFormer (Liu et al., arXiv 2402.04798)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+#: ``reproduction``: the published read-out and mask. ``deployment``: what of it depends on the spiking blocks.
+Variant: TypeAlias = Literal["reproduction", "deployment"]
+HALVINGS = 3  # of height and width by the stem
+PATCH_FRAMES = 4  # frames a token covers, which the head undoes
+
+
+@dataclass(frozen=True)
+class PhysFormerConfig:
+    """Size of a Spiking-PhysFormer and of its ANN twin.
+
+    Attributes
+    ----------
+    image : tuple of int
+        Height and width of a frame in pixels.
+    frames : int
+        Frames of a clip.
+    width : int
+        Channels of a token.
+    blocks : int
+        Spiking transformer blocks.
+    ratio : int
+        Hidden channels of a block's MLP over ``width``.
+    patch : tuple of int
+        Height and width of a token in pixels behind the stem.
+    timesteps : int
+        Time steps that an embedding is repeated for.
+    variant : str
+        ``deployment`` reads spikes alone, sums coincidences over the tokens of one time slice, and has a stem that
+        mixes no frames; ``reproduction`` reads the stream, and sums over all tokens.
+    heads : int
+        Of the twin's attention.
+    """
+
+    image: tuple[int, int] = (32, 32)
+    frames: int = 160
+    width: int = 32
+    blocks: int = 2
+    ratio: int = 4
+    patch: tuple[int, int] = (2, 2)
+    timesteps: int = 4
+    variant: Variant = "deployment"
+    heads: int = 4
+
+    def __post_init__(self) -> None:
+        for side, patch, name in zip(self.image, self.patch, ("height", "width"), strict=True):
+            if side % (patch << HALVINGS):
+                raise ValueError(
+                    f"image {name} {side}: take a multiple of {patch << HALVINGS} (patches of {patch} behind a stem that "
+                    f"halves {HALVINGS} times)"
+                )
+        if self.frames % PATCH_FRAMES:
+            raise ValueError(f"frames = {self.frames}: take a multiple of {PATCH_FRAMES}")
+        if self.width % 4:
+            raise ValueError(
+                f"width = {self.width}: take a multiple of 4, which the stem and the twin's heads divide"
+            )
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Tokens over time, height and width."""
+        rows, columns = (side >> HALVINGS for side in self.image)
+        return self.frames // PATCH_FRAMES, rows // self.patch[0], columns // self.patch[1]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of an embedding: channels, then the grid."""
+        return self.width, *self.grid
+
+
+SIZES = {
+    "micro": PhysFormerConfig(frames=32, width=8, blocks=1, ratio=2),
+    "S": PhysFormerConfig(),
+    "paper": PhysFormerConfig(image=(128, 128), width=96, blocks=4, patch=(4, 4)),
+}

@@ -1,0 +1,74 @@
+"""The networks of a Spiking-PhysFormer: itself and its ANN twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .models.physformer import SpikingPhysFormer
+from .models.physformer_ann import PhysFormer
+from .models.pulse_losses import PulseLoss, negative_pearson
+from .models.pulse_network import FPS, PulseNetwork
+from .models.recipe import PulseData
+from .physformer.data import recordings
+from .recipe import PulseRecipe
+from .stage import Samples, Split, Stage
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
+
+_BATCH = 16  # clips evaluated together
+MOST_VIDEOS = 40  # test videos that a network is judged on after its training
+
+
+def clips_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> Samples:
+    """Clips (N, 3, frames, H, W) in half precision, which holds what 8-bit frames tell, and waves (N, frames)."""
+    data = workspace.recipe.data
+    assert isinstance(data, PulseData)
+    most = MOST_VIDEOS if split == "test" else None
+    inputs, labels = [], []
+    for video in recordings(data, split, workspace.recipe.train_seed, most):
+        inputs.append(video.clips.astype(np.float16))
+        labels.append(video.labels)
+    return Samples(np.concatenate(inputs), np.concatenate(labels))
+
+
+def evaluate_network(network: PulseNetwork, samples: Samples) -> dict[str, float]:
+    """Correlation of the predicted waves' differences with the labels', by clip, and spike rates where there are any."""
+    assert samples.labels is not None
+    fired: dict[str, float] = {}
+    loss = 0.0
+    with torch.no_grad():
+        for first in range(0, len(samples.inputs), _BATCH):
+            batch = torch.from_numpy(samples.inputs[first : first + _BATCH])
+            waves, rasters = network.predict(batch)
+            labels = torch.from_numpy(samples.labels[first : first + _BATCH])
+            loss += float(negative_pearson(waves, labels)) * len(batch)
+            for name, raster in rasters.items():
+                fired[name] = fired.get(name, 0.0) + float(raster.mean()) * len(batch)
+    count = len(samples.inputs)
+    rates = {f"rate_{name}": total / count for name, total in fired.items()}
+    return {"correlation": 1 - loss / count, **rates, "clips": count}
+
+
+def _criterion(recipe: PulseRecipe) -> PulseLoss:
+    return PulseLoss(FPS, **recipe.train.loss.model_dump())
+
+
+def _physformer(recipe: PulseRecipe, data: Any) -> nn.Module:
+    return SpikingPhysFormer(recipe.config(), _criterion(recipe))
+
+
+def _physformer_ann(recipe: PulseRecipe, data: Any) -> nn.Module:
+    return PhysFormer(recipe.config(), _criterion(recipe))
+
+
+STAGES: dict[str, Stage] = {
+    "physformer": Stage("Spiking-PhysFormer", "pearson", _physformer, clips_of, evaluate_network),
+    "physformer_ann": Stage("ANN twin", "pearson", _physformer_ann, clips_of, evaluate_network),
+}

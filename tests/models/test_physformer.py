@@ -1,0 +1,149 @@
+"""Spiking-PhysFormer: sequences equal steps, what each part reads, sizes, both variants and the twin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from spikewright.models.physformer import SpikingPhysFormer
+from spikewright.models.physformer_ann import PhysFormer
+from spikewright.models.physformer_layout import SIZES, PhysFormerConfig, Variant
+from spikewright.models.pulse_losses import PulseLoss
+from spikewright.models.pulse_network import WINDOW, outside
+from spikewright.models.train import reestimate_batch_norm
+
+VARIANTS: tuple[Variant, ...] = ("deployment", "reproduction")
+SMALL = replace(SIZES["micro"], image=(16, 32), frames=24)
+
+
+def awake(config: PhysFormerConfig, seed: int = 0) -> tuple[SpikingPhysFormer, Tensor]:
+    """A network whose normalisations know their inputs, so that every layer fires, and clips."""
+    torch.manual_seed(seed)
+    network = SpikingPhysFormer(config)
+    clips = torch.randn(5, 3, config.frames, *config.image)
+    reestimate_batch_norm(network, clips, 5)
+    return network.eval(), clips
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_sequences_equal_single_steps(variant: Variant) -> None:
+    network, clips = awake(replace(SMALL, variant=variant, blocks=2))
+    with torch.no_grad():
+        waves, rasters = network.predict(clips)
+        embedding = network.embedding(clips)
+        told = torch.zeros_like(embedding)
+        for _ in range(SMALL.timesteps):
+            step = network.step(embedding)
+            told = told + step if network.reads_spikes else step
+        torch.testing.assert_close(network.tell(told, embedding), waves)
+    assert waves.shape == (5, SMALL.frames)
+    if network.reads_spikes:
+        assert torch.equal(told, rasters["final_n"].sum(0))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("size", ["micro", "S"])
+def test_every_layer_of_neurons_can_fire(variant: Variant, size: str) -> None:
+    network, clips = awake(replace(SIZES[size], variant=variant, frames=32))
+    with torch.no_grad():
+        rates = {name: float(spikes.mean()) for name, spikes in network.predict(clips)[1].items()}
+    assert len(rates) == 7 * network.config.blocks + network.reads_spikes
+    assert min(rates.values()) > 0.01, rates
+    # The published gate opens at one coincidence among all tokens, so that it is open nearly always.
+    gates = [rate for name, rate in rates.items() if name.endswith(".gate_n")]
+    assert max(rate for name, rate in rates.items() if not name.endswith(".gate_n")) < 0.5
+    assert all((rate > 0.4) == (variant == "reproduction") for rate in gates), gates
+
+
+def test_the_deployed_variant_reads_spikes_alone() -> None:
+    network, clips = awake(replace(SMALL, variant="deployment"))
+    with torch.no_grad():
+        embedding = network.embedding(clips)
+        told = torch.randint(0, 5, embedding.shape).float()
+        assert torch.equal(network.tell(told, embedding), network.tell(told, 0 * embedding))
+        silent = network.see(embedding, lambda name, spikes: torch.zeros_like(spikes))[0]
+        assert not silent.any()
+
+
+def test_the_published_variant_adds_to_the_embedding() -> None:
+    network, clips = awake(replace(SMALL, variant="reproduction"))
+    with torch.no_grad():
+        embedding = network.embedding(clips)
+        assert torch.equal(network.bypass(embedding), embedding)
+        assert not torch.allclose(network.see(embedding)[0], embedding)
+
+
+def test_the_deployed_stem_sees_a_frame_at_a_time() -> None:
+    for variant, mixes in (("deployment", False), ("reproduction", True)):
+        network, clips = awake(replace(SMALL, variant=variant))  # type: ignore[arg-type]
+        other = clips.clone()
+        other[:, :, 4:8] += 1  # the second token's frames
+        with torch.no_grad():
+            moved = (network.embedding(other) != network.embedding(clips)).any((0, 1, 3, 4))
+        assert moved[1]
+        assert bool(moved[0]) == bool(moved[2]) == mixes
+
+
+def test_the_gate_of_the_deployed_variant_stays_within_its_slice() -> None:
+    network, _ = awake(SMALL)
+    block = network.parallel_blocks[0]
+    meeting = torch.zeros(1, *SMALL.shape)
+    meeting[0, 3, 2] = 1
+    current = block.gate(meeting)
+    assert current.shape == (1, *SMALL.shape[:2])
+    assert current[0, 3, 2] > 0
+    assert current.count_nonzero() == 1
+    spread = block.gate.spread(current)
+    assert spread.shape == meeting.shape
+    assert (spread[0, 3, 2] == current[0, 3, 2]).all()
+
+
+def test_parameters_at_the_size_of_the_specification() -> None:
+    """116,161 and 104,641 with biases in the stem; without them, and with a normalised embedding."""
+    counts = {
+        variant: sum(p.numel() for p in SpikingPhysFormer(replace(SIZES["S"], variant=variant)).parameters())
+        for variant in VARIANTS
+    }
+    assert counts == {"deployment": 104_553, "reproduction": 116_009}
+
+
+@pytest.mark.parametrize("network_type", [SpikingPhysFormer, PhysFormer])
+def test_losses_are_finite_and_reach_every_weight(
+    network_type: type[SpikingPhysFormer] | type[PhysFormer],
+) -> None:
+    torch.manual_seed(0)
+    network = network_type(replace(SMALL, frames=64), PulseLoss(30.0, 1.0, 1.0, 2.0))
+    labels = torch.sin(torch.arange(64) * torch.tensor([[0.2], [0.3], [0.25]]))
+    clips = torch.randn(3, 3, 64, 16, 32, dtype=torch.float32).half()
+    network.progress = 0.5
+    losses = network.losses(clips, 1.0, labels=labels)
+    losses["total"].backward()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not missing
+
+
+def test_rates_outside_of_the_window_cost() -> None:
+    low, high = WINDOW
+    silent, busy = torch.zeros(4, 2, 50), torch.ones(4, 2, 50)
+    fair = torch.zeros(4, 2, 50)
+    fair[:, :, :10] = 1
+    assert outside({"a": fair}) == 0
+    assert outside({"a": silent, "b": fair}).item() == pytest.approx(low / 2)
+    assert outside({"a": busy}).item() == pytest.approx(1 - high)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": (24, 32)}, "image height 24: take a multiple of 16"),
+        ({"frames": 30}, "frames = 30: take a multiple of 4"),
+        ({"width": 10}, "width = 10"),
+    ],
+)
+def test_sizes_that_do_not_divide_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SIZES["micro"], **change)  # type: ignore[arg-type]

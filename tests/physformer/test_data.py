@@ -1,0 +1,70 @@
+"""Videos of a recipe: splits by subject, clips and labels that belong together, public sets cropped and resampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikewright.errors import BuildError
+from spikewright.models.pulse_data.clips import diff_label
+from spikewright.models.pulse_data.recording import Recording
+from spikewright.models.pulse_data.synthetic import generate
+from spikewright.models.recipe import PulseData
+from spikewright.physformer.data import FIRST_TEST_SUBJECT, recordings, video_of
+from spikewright.recipe import RecipeError, load_recipe
+
+SMALL = PulseData(level="easy", image=(16, 24), frames=80, video_frames=170, train_videos=3, test_videos=2)
+
+
+def test_splits_show_different_subjects_and_come_again_alike() -> None:
+    train, test = (list(recordings(SMALL, split, 1)) for split in ("train", "test"))
+    assert (len(train), len(test)) == (3, 2)
+    assert not {video.subject for video in train} & {video.subject for video in test}
+    again = list(recordings(SMALL, "test", 1, most=1))
+    assert len(again) == 1
+    assert np.array_equal(again[0].clips, test[0].clips)
+    other = next(recordings(SMALL, "test", 2))
+    assert not np.array_equal(other.clips, test[0].clips)
+
+
+def test_clips_labels_and_traces_belong_together() -> None:
+    video = next(recordings(SMALL, "test", 1))
+    made = generate(FIRST_TEST_SUBJECT, "easy", 170, (16, 24), 1)
+    assert video.clips.shape == (2, 3, 80, 16, 24)
+    assert video.labels.shape == (2, 80)
+    assert np.array_equal(video.labels.ravel(), diff_label(made.pulse)[:160])  # type: ignore[arg-type]
+    np.testing.assert_allclose(video.traces, made.frames[:160].mean((1, 2)), rtol=1e-6)
+
+
+def test_another_frame_rate_is_brought_to_the_networks() -> None:
+    made = generate(7, "easy", 120, (16, 24), 1)
+    slow = Recording("slow", "7", made.frames, made.pulse, made.times * 1.5)  # 20 frames a second
+    video = video_of(slow, SMALL)
+    assert video.clips.shape[0] == 2  # 6 s at 30 frames a second
+
+
+def test_a_video_without_a_label_is_refused() -> None:
+    made = generate(7, "easy", 120, (16, 24), 1)
+    with pytest.raises(BuildError, match=r"unlabelled: has no pulse .* give its label file"):
+        video_of(Recording("unlabelled", "7", made.frames, None, made.times), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("video_frames = 100", "data.video_frames = 100: shorter than a clip of 160 frames"),
+        ("test_videos = 10", "deploy.videos = 200: there are 10 test videos"),
+        ("image = [24, 32]", "image height 24: take a multiple of 16"),
+        ('name = "mnist"', "data.name = 'mnist'"),
+    ],
+)
+def test_recipes_that_cannot_work_are_refused(tmp_path: Path, lines: str, message: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(
+        f'name = "a"\n[model]\nkind = "spiking-physformer"\n[data]\n{lines}\n'
+        "[train.physformer]\nepochs = 1\n[train.physformer_ann]\nepochs = 1\n"
+    )
+    with pytest.raises(RecipeError, match=message.replace("[", r"\[")):
+        load_recipe(str(path))
