@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from .benchmarks.report import denoising_tables, token_tables
+from .benchmarks.report import denoising_tables, pulse_tables, token_tables
 from .benchmarks.report.checks import same_image
 from .benchmarks.report.generation import Generation, SameImage
 from .benchmarks.report.generation_tables import shorter
+from .benchmarks.report.pulse import Pulse
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
-from .benchmarks.report.units import share
+from .benchmarks.report.units import fixed, share
 
 
 def answers(
@@ -31,6 +32,34 @@ def answers(
     )
 
 
+def pulse_answers(
+    pulse: Pulse, equivalence: Equivalence, fitted: Fit, energy: Mapping[str, EnergyRow], bits: int
+) -> Answers:
+    """Answer from the report's own figures, for a clip of video.
+
+    The first answer also names every part of the network that is decorative: equal spikes prove nothing of use there.
+    """
+    same = _same_pulse(pulse, equivalence, bits)
+    besides = pulse_tables.decorative(pulse) if pulse.ablations else [pulse_tables.NOT_ABLATED]
+    return Answers(
+        same=Verdict(status=same.status, text=" ".join((same.text, *besides))),
+        fits=_fits(fitted),
+        cost=_cost(energy, "A clip costs "),
+    )
+
+
+def _same_pulse(pulse: Pulse, e: Equivalence, bits: int) -> Verdict:
+    parted = _parted(e)
+    if parted is not None:
+        return parted
+    chip, float_ = (pulse.row(name).by_video.mae for name in ("int8", "float"))
+    gap = f"heart rates at {bits} bits err by {fixed(chip, 3)} bpm, the float network's by {fixed(float_, 3)} bpm"
+    if pulse_tables.exceeds_limit(pulse):
+        limit = f"{fixed(pulse.gap_bpm, 3, sign=True)} where {pulse.gap_limit_bpm:g} is the limit"
+        return Verdict(status="no", text=f"{_sentence(gap)}, {limit}{_first_below(e)}.")
+    return _agreed(e, gap)
+
+
 def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
     parted = _parted(e)
     if parted is not None:
@@ -40,15 +69,20 @@ def _same(quality: Quality, e: Equivalence, bits: int) -> Verdict:
         return Verdict(status="unknown", text="The reconstruction error was not measured.")
     if not quality.within_one_percent:
         return _too_far(e, gap)
-    if not e.lava.ran:
-        return Verdict(status="unknown", text=f"The {gap}; the Lava check did not run ({e.lava.reason}).")
-    if not e.norse.ran:
-        return Verdict(status="unknown", text=f"The {gap}; the norse check did not run ({e.norse.reason}).")
+    return _agreed(e, f"the {gap}")
+
+
+def _agreed(e: Equivalence, figures: str) -> Verdict:
+    """The verdict where the figures are good and no check that ran found a difference."""
+    for name, check in (("Lava", e.lava), ("norse", e.norse)):
+        if not check.ran or not check.neuron_steps:
+            why = "compared nothing" if check.ran else f"did not run ({check.reason})"
+            return Verdict(status="unknown", text=f"{_sentence(figures)}; the {name} check {why}.")
     return Verdict(
         status="yes",
         text=(
             f"Lava and the emulator agree on all {e.lava.neuron_steps:,} spikes and {e.lava.compared_states:,} states; "
-            f"norse and snnTorch on {e.norse.neuron_steps - e.norse.spike_mismatches:,} of {e.norse.neuron_steps:,}; the {gap}."
+            f"norse and snnTorch on {e.norse.neuron_steps - e.norse.spike_mismatches:,} of {e.norse.neuron_steps:,}; {figures}."
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from . import units
+from . import pulse_tables, units
 from .generation import Sampler
 from .schema import Report
 from .tables import DASH
@@ -28,7 +28,14 @@ def facts(report: Report) -> list[tuple[str, str]]:
 
 
 def _times(report: Report) -> list[tuple[str, str]]:
-    generation = report.generation
+    pulse, generation = report.pulse, report.generation
+    if pulse is not None:
+        return [
+            ("Variant", pulse.variant),
+            ("A clip", pulse_tables.clip_length(pulse)),
+            ("Time", f"{report.timesteps} steps a clip, one clip every {report.period} steps"),
+            ("Latency", f"{report.latency_steps} steps from first input to read-out"),
+        ]
     if generation is None:
         return [
             ("Time", f"{report.timesteps} steps a sample, one sample every {report.period} steps"),

@@ -16,8 +16,12 @@ from .layer_figures import layer_activity, layer_agreement
 from .pictures import Pictures
 from .raster_figure import rasters
 from .schema import Report
+from .wave_figure import heart_rates, pulse_waves
 
-__all__ = ["draw", "energies", "generated", "layer_activity", "layer_agreement", "rasters", "reconstructions"]
+__all__ = [
+    "draw", "energies", "generated", "heart_rates", "layer_activity", "layer_agreement", "pulse_waves", "rasters",
+    "reconstructions",
+]  # fmt: skip
 
 DPI = 200
 
@@ -34,6 +38,10 @@ def draw(report: Report, pictures: Pictures) -> dict[str, Drawing]:
         )
     if any(len(images) for images in pictures.generated.values()):
         drawings["generated"] = lambda: generated(pictures.generated, bits, shared=shared)
+    if pictures.waves:
+        drawings["waves"] = lambda: pulse_waves(pictures.waves, pictures.wave_fps, bits)
+    if pictures.heart_rates:
+        drawings["heart_rates"] = lambda: heart_rates(pictures.heart_rates, bits)
     if pictures.rasters:
         drawings["rasters"] = lambda: rasters(pictures.rasters, run)
     if rows:
@@ -48,6 +56,8 @@ def draw(report: Report, pictures: Pictures) -> dict[str, Drawing]:
 
 def _kind(report: Report) -> tuple[Shared, str]:
     """What images of float and chip share, and what a raster is of."""
+    if report.pulse is not None:
+        return "latent spikes", "one clip"
     if report.generation is None:
         return "latent spikes", "one sample"
     if report.generation.sampler is None:

@@ -141,7 +141,9 @@ def published(report: Report, rows: list[PublishedFigure]) -> Table:
     """The authors' figures beside this run's, where it is of the same data set."""
     assert report.generation is not None
     paper = report.generation.paper_fid
-    own = plain(report.fidelity.fid if report.fidelity.available else None)
+    fidelity = report.fidelity
+    assert fidelity is not None  # the schema demands it of generated images
+    own = plain(fidelity.fid if fidelity.available else None)
     head, figures = ["This run: FID, all images"], [own]
     if paper is not None:
         head = ["This run: its protocol", "true root", "FID, all images"]

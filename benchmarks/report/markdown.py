@@ -7,14 +7,15 @@ import re
 from collections.abc import Collection, Iterable
 
 from . import generation_tables as views
-from . import quality_tables, tables
+from . import pulse_tables, quality_tables, tables
 from .captions import CAPTIONS, captions
 from .checks import checks
 from .denoising_tables import EVALUATION_NOTE, evaluation_energy
 from .facts import facts
 from .generation import Generation
 from .names import printable
-from .schema import EnergyRow, Report, Verdict
+from .pulse import Pulse
+from .schema import EnergyRow, Quality, Report, Verdict
 from .tables import Table
 from .terms import QUESTIONS, terms_of
 from .units import count, joule, plain, rate
@@ -37,7 +38,8 @@ def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS))
     sections = [
         _head(report),
         _generation(report, pictures),
-        _quality(report),
+        _pulse(report, report.pulse, pictures) if report.pulse else "",
+        _quality(report, report.quality) if report.quality else "",
         _section("Pictures", *_pictures(report, pictures, *drawn)),
         _equivalence(report, pictures),
         _layers(report, pictures),
@@ -82,7 +84,6 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
     if generation is None:
         return ""
     told, published = views.prediction(report, generation), generation.published
-    note = escape(told.note)
     return _section(
         "Generation",
         *_pictures(report, pictures, "generated"),
@@ -90,7 +91,7 @@ def _generation(report: Report, pictures: Collection[str]) -> str:
         _table(views.samples(report, generation)),
         f"### {told.title}",
         _table(told.table),
-        f"**Note: {note}**" if told.loud else note,
+        _note(told.note, loud=told.loud),
         escape(told.remark),
         "### The same images on other backends",
         _table(views.same_images(generation)) if generation.same_images else views.NOT_REPEATED,
@@ -132,18 +133,64 @@ def _layers(report: Report, pictures: Collection[str]) -> str:
     )
 
 
-def _quality(report: Report) -> str:
-    note = escape(quality_tables.quality_note(report))
-    trace = report.quality.fad_trace
+def _pulse(report: Report, pulse: Pulse, pictures: Collection[str]) -> str:
+    found = pulse_tables.decorative(pulse) if pulse.ablations else [pulse_tables.NOT_ABLATED]
+    return _section(
+        "Heart rate",
+        escape(pulse_tables.opening(pulse)),
+        "### Accuracy by video",
+        _table(pulse_tables.accuracy(report, pulse, "video")),
+        _note(pulse_tables.gap_note(report, pulse), loud=pulse_tables.exceeds_limit(pulse)),
+        *_pictures(report, pictures, "waves", "heart_rates"),
+        "### Accuracy by clip",
+        _table(pulse_tables.accuracy(report, pulse, "clip")),
+        "### What the spikes contribute",
+        *(
+            [_table(pulse_tables.ablations(pulse)), pulse_tables.ablation_note(pulse)]
+            if pulse.ablations
+            else []
+        ),
+        *(_note(line, loud=True) for line in found),
+        "### Firing rates",
+        *_rates(pulse),
+        "### Precision of the host",
+        _table(pulse_tables.host(pulse)) if pulse.host else pulse_tables.NO_HOST,
+        "### Energy as the paper counts",
+        _table(pulse_tables.energy(pulse.energy)),
+        f"**Published:** {escape(pulse.published_energy)}",
+        pulse_tables.ENERGY_NOTE,
+        "### Exchange",
+        pulse_tables.exchange(pulse),
+        "### Published figures, of other data",
+        escape(pulse_tables.published_note(pulse)) if pulse.published else pulse_tables.NOT_PUBLISHED,
+        _table(pulse_tables.published(pulse)) if pulse.published else "",
+        _terms(report, "pulse"),
+    )
+
+
+def _rates(pulse: Pulse) -> list[str]:
+    if not pulse.rates:
+        return [pulse_tables.NO_RATES]
+    note = _note(pulse_tables.rates_note(pulse), loud=bool(pulse_tables.rates_outside(pulse)))
+    return [_table(pulse_tables.rates(pulse)), note]
+
+
+def _note(text: str, *, loud: bool) -> str:
+    return f"**Note: {escape(text)}**" if loud else escape(text)
+
+
+def _quality(report: Report, quality: Quality) -> str:
+    note, loud = quality_tables.quality_note(report, quality), quality_tables.exceeds_limit(quality)
+    trace = quality.fad_trace
     real = "" if trace is None else f"Trace of the real images' feature covariance: {plain(trace)}."
     samples = report.samples
     return _section(
         "Quality",
-        _table(quality_tables.quality(report)),
-        f"**Note: {note}**" if quality_tables.exceeds_limit(report) else note,
+        _table(quality_tables.quality(report, quality)),
+        _note(note, loud=loud),
         f"Over {count(samples.quality)} test images and {count(samples.generated)} generated images. "
         + escape(report.dataset_note),
-        escape(quality_tables.fidelity_note(report.fidelity)),
+        escape(quality_tables.fidelity_note(report.fidelity)) if report.fidelity else "",
         real,
         _terms(report, "quality"),
     )

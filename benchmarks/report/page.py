@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from . import denoising_tables, generation_tables, quality_tables, tables, units
+from . import denoising_tables, generation_tables, pulse_tables, quality_tables, tables, units
 from .captions import Drawing
 from .checks import checks
 from .facts import facts
@@ -48,5 +48,6 @@ def render_page(report: Report, drawings: Mapping[str, Drawing]) -> str:
         quality_tables=quality_tables,
         generation_tables=generation_tables,
         denoising_tables=denoising_tables,
+        pulse_tables=pulse_tables,
         units=units,
     )

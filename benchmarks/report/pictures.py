@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ Images = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Images and rasters of one deployment.
+    """Images, rasters and pulse waves of one deployment; what is left out is not drawn.
 
     Attributes
     ----------
@@ -25,9 +26,18 @@ class Pictures:
     rasters : dict of str to ndarray of uint8
         By population, in order of data flow: spikes (timesteps, neurons) of one sample on the chip, of one
         run of each program, or of one evaluation.
+    waves : dict of str to ndarray
+        Pulse waves (frames,) of one test video: ``reference``, ``float``, ``int8``, ``ann``, in any unit each.
+    wave_fps : float
+        Their frames a second.
+    heart_rates : dict of str to ndarray
+        Heart rates (videos,) in beats a minute: ``reference``, ``int8``, ``POS``.
     """
 
-    originals: Images
-    reconstructions: dict[str, Images]
-    generated: dict[str, Images]
+    originals: Images = field(default_factory=lambda: np.zeros((0, 1, 1, 1), np.float32))
+    reconstructions: dict[str, Images] = field(default_factory=dict)
+    generated: dict[str, Images] = field(default_factory=dict)
     rasters: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    waves: dict[str, NDArray[np.floating[Any]]] = field(default_factory=dict)
+    wave_fps: float = 0.0
+    heart_rates: dict[str, NDArray[np.floating[Any]]] = field(default_factory=dict)

@@ -1,10 +1,14 @@
-"""What a report says of a system that reads a pulse from face videos."""
+"""What a report says of a system that reads a pulse from face videos.
+
+A sample is a clip: what one run of the program sees. Heart rates are judged by video, where clips are put together
+again, and by clip.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from .part import Amount, Count, Part
 
@@ -14,20 +18,30 @@ LIMIT_BPM = 0.1
 LEAST_COST = 0.01
 #: Firing rates that a population should have.
 RATES = (0.02, 0.40)
+#: Difference up to which figures that follow from each other agree: floats, not words.
+_SLACK = 1e-6
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class PulseScores(Part):
     """Heart rates and waves against the reference, over videos or clips."""
 
     mae: Amount = Field(description="Mean absolute error of heart rates in beats a minute.")
-    mae_interval: list[float] | None = Field(description="95 % bootstrap interval, whole videos resampled.")
+    mae_interval: Interval | None = Field(
+        description="95 % bootstrap interval, whole videos resampled; None for a single one."
+    )
     rmse: Amount = Field(description="Root mean square error, beats a minute.")
     mape: Amount = Field(description="Mean absolute error in per cent of the reference rate.")
-    pearson: float | None = Field(description="Correlation of predicted and reference rates.")
-    snr: float | None = Field(description="Mean signal-to-noise ratio at the reference rate, dB.")
+    pearson: float | None = Field(
+        description="Correlation of predicted and reference rates; None where either never changes."
+    )
+    snr: float | None = Field(
+        description="Mean signal-to-noise ratio at the reference rate, dB; None where every prediction is flat."
+    )
     wave_correlation: float = Field(description="Mean correlation of predicted and reference waves.")
     flat: Count = Field(description="Predictions without any pulse, read as the lowest rate.")
-    count: Count
+    count: Count = Field(description="Videos or clips judged.")
 
 
 class PulseRow(Part):
@@ -41,10 +55,19 @@ class PulseRow(Part):
 class AblationRow(Part):
     """The float network without one of its spiking parts."""
 
-    title: str
+    title: str = Field(description="The missing part in the singular, as in `the attention`.")
     by_video: PulseScores
     cost: float = Field(description="Wave correlation of the whole network less this one's.")
     decorative: bool = Field(description=f"Whether the cost is below {LEAST_COST:g}.")
+
+    @model_validator(mode="after")
+    def _by_its_cost(self) -> Self:
+        if self.decorative != (self.cost < LEAST_COST):
+            raise ValueError(
+                f"`decorative` is {self.decorative} of {self.title!r} at a cost of {self.cost:g}; a part is "
+                f"decorative where it costs less than {LEAST_COST:g}"
+            )
+        return self
 
 
 class PopulationRate(Part):
@@ -53,6 +76,15 @@ class PopulationRate(Part):
     name: str
     rate: float = Field(description="Spikes a neuron and time step, over all judged clips.")
     within: bool = Field(description=f"Whether it lies in {RATES[0]:.0%} to {RATES[1]:.0%}.")
+
+    @model_validator(mode="after")
+    def _by_its_rate(self) -> Self:
+        if self.within != (RATES[0] <= self.rate <= RATES[1]):
+            raise ValueError(
+                f"`within` is {self.within} of {self.name!r} at a rate of {self.rate:g}; it says whether the rate "
+                f"lies in {RATES[0]:g} to {RATES[1]:g}"
+            )
+        return self
 
 
 class HostRow(Part):
@@ -84,7 +116,7 @@ class PublishedPulse(Part):
     """A published result, of other data than this report's."""
 
     method: str
-    trained_on: str
+    trained_on: str = Field(description="Empty for a method without training.")
     tested_on: str
     mae: float | None
     mape: float | None
@@ -99,13 +131,18 @@ class Pulse(Part):
     data: str = Field(description="What the videos are, in words.")
     videos: Count
     clips: Count
-    fps: float
+    fps: Annotated[float, Field(gt=0)] = Field(description="Frames a second.")
     clip_frames: Count
-    rows: list[PulseRow]
-    gap_bpm: float = Field(description="Mean absolute error of the integer program less the float network's.")
+    rows: list[PulseRow] = Field(description="Each name at most once; the float network and the chip always.")
+    gap_bpm: float = Field(
+        description="Mean absolute error of the integer program less the float network's, by video."
+    )
     gap_limit_bpm: float = LIMIT_BPM
     ablation_videos: Count
-    ablations: list[AblationRow]
+    ablation_whole: PulseScores | None = Field(
+        default=None, description="The whole float network on the videos of the ablations."
+    )
+    ablations: list[AblationRow] = Field(description="Empty where nothing was ablated.")
     rates: list[PopulationRate]
     host: list[HostRow]
     energy: PulseEnergy
@@ -113,3 +150,33 @@ class Pulse(Part):
     published_source: str
     published_energy: str = Field(description="The paper's ratios, in words with their versions.")
     exchange_bytes: Amount = Field(description="What the host writes and reads for a clip.")
+
+    @property
+    def clip_seconds(self) -> float:
+        """Length of a clip."""
+        return self.clip_frames / self.fps
+
+    def row(self, name: str) -> PulseRow:
+        """One version or method, by its name."""
+        return next(row for row in self.rows if row.name == name)
+
+    @model_validator(mode="after")
+    def _figures_agree(self) -> Self:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names) or not {"float", "int8"} <= set(names):
+            raise ValueError(
+                f"`rows` are {', '.join(names) or 'none'}; give each at most once, and always `float` and `int8`"
+            )
+        gap = self.row("int8").by_video.mae - self.row("float").by_video.mae
+        if abs(self.gap_bpm - gap) > _SLACK:
+            raise ValueError(
+                f"`gap_bpm` is {self.gap_bpm:g}, but the mean absolute errors by video of `int8` and `float` "
+                f"differ by {gap:g}"
+            )
+        for row in self.ablations if self.ablation_whole is not None else []:
+            cost = self.ablation_whole.wave_correlation - row.by_video.wave_correlation
+            if abs(row.cost - cost) > _SLACK:
+                raise ValueError(
+                    f"`cost` of {row.title!r} is {row.cost:g}, but the wave correlations with and without it differ by {cost:g}"
+                )
+        return self

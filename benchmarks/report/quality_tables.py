@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from . import units
-from .schema import Fidelity, QualityRow, Report
+from .schema import Fidelity, Quality, QualityRow, Report
 from .tables import DASH, Table, version_name
 from .units import MISSING, plain
 
 
-def quality(report: Report) -> Table:
+def quality(report: Report, data: Quality) -> Table:
     """Quality of the three versions, and the floor of the distance."""
-    data = report.quality
     versions = (("ann", data.ann), ("float", data.float_), ("int8", data.int8))
     rebuilt = ("Reconstruction MSE", "FAD reconstructions") if data.reconstructs else ()
     rows = [
@@ -28,19 +27,19 @@ def _reconstruction(row: QualityRow) -> tuple[str, str]:
     return shown, plain(row.fad_reconstruction)
 
 
-def exceeds_limit(report: Report) -> bool:
+def exceeds_limit(data: Quality) -> bool:
     """Whether the integer program's error is more than one per cent above the float network's."""
-    gap = report.quality.gap_percent
-    return gap is not None and (not report.quality.within_one_percent or gap > 1)
+    gap = data.gap_percent
+    return gap is not None and (not data.within_one_percent or gap > 1)
 
 
-def quality_note(report: Report) -> str:
+def quality_note(report: Report, data: Quality) -> str:
     """The gap between integer and float in a sentence; empty where nothing is reconstructed."""
-    if report.quality.gap_percent is None:
+    if data.gap_percent is None:
         return ""
-    gap = units.signed_percent(report.quality.gap_percent)
+    gap = units.signed_percent(data.gap_percent)
     chip = version_name("int8", report.weight_bits)
-    limit = "beyond the limit of 1 %" if exceeds_limit(report) else "within the limit of 1 %"
+    limit = "beyond the limit of 1 %" if exceeds_limit(data) else "within the limit of 1 %"
     return f"Reconstruction error, {chip} against float SNN: {gap}, {limit}."
 
 

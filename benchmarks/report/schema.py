@@ -2,6 +2,7 @@
 
 Counts and energies are means per sample over ``samples.counted`` samples unless a description says otherwise. Where a
 report has a ``generation``, a sample is a generated image: counts are those of all runs of all programs that it takes.
+Where it has a ``pulse``, a sample is a clip of video.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from .generation import SAMPLER_FIELDS, TOKEN_FIELDS, Generation
 from .part import Amount, Count, Part
+from .pulse import Pulse
 
 FORMAT: Final = "spikewright-report"
 VERSION: Final = 1
@@ -21,6 +23,9 @@ GENERATION_FIELDS: Final = {
     "Layer": ("program", "runs"),
     "Generation": (*TOKEN_FIELDS, *SAMPLER_FIELDS, "evaluation_energy", "refinements"),
 }
+#: Fields of a report that only some systems have: those of images, and that of a pulse.
+IMAGE_FIELDS: Final = ("quality", "fidelity")
+SYSTEM_FIELDS: Final = (*IMAGE_FIELDS, "pulse")
 
 
 class Verdict(Part):
@@ -43,10 +48,12 @@ class Answers(Part):
 class Samples(Part):
     """How many samples stand behind each figure."""
 
-    quality: Count = Field(description="Test images behind the quality figures.")
-    generated: Count = Field(description="Generated images behind the Frechet distance of samples.")
+    quality: Count = Field(description="Test images behind the quality figures; 0 where there is a pulse.")
+    generated: Count = Field(
+        description="Generated images behind the Frechet distance of samples; 0 where there is a pulse."
+    )
     counted: Count = Field(
-        description="Test images behind spike and operation counts; generated images where there is a generation."
+        description="Test images behind spike and operation counts; generated images where there is a generation, clips where there is a pulse."
     )
     norse: Count
     reference: Count
@@ -287,7 +294,29 @@ class Timing(Part):
 
 
 class Report(Part):
-    """A whole report."""
+    """A whole report: of images, made in one run or by a ``generation``, or of a ``pulse``.
+
+    ``quality`` and ``fidelity`` are given exactly where there is no pulse; a file leaves out what does not apply.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": list(IMAGE_FIELDS),
+                    "properties": {**{field: {"type": "object"} for field in IMAGE_FIELDS}, "pulse": False},
+                },
+                {
+                    "required": ["pulse"],
+                    "properties": {
+                        **dict.fromkeys((*IMAGE_FIELDS, "generation"), False),
+                        "pulse": {"type": "object"},
+                    },
+                },
+            ]
+        },
+    )
 
     format: Literal["spikewright-report"] = FORMAT
     version: Literal[1] = VERSION
@@ -306,8 +335,8 @@ class Report(Part):
     recipe: dict[str, Any]
     answers: Answers
     samples: Samples
-    quality: Quality
-    fidelity: Fidelity
+    quality: Quality | None = Field(default=None, description="Of images; absent where there is a pulse.")
+    fidelity: Fidelity | None = Field(default=None, description="Of images; absent where there is a pulse.")
     equivalence: Equivalence
     layers: list[Layer]
     totals: Totals
@@ -321,3 +350,15 @@ class Report(Part):
         default=[],
         description="Layers that no generated image needs, counted a reconstruction; totals and energy leave them out.",
     )
+    pulse: Pulse | None = None
+
+    @model_validator(mode="after")
+    def _images_or_pulse(self) -> Self:
+        if self.pulse is not None and self.generation is not None:
+            raise ValueError("`generation` and `pulse` exclude each other: leave one out")
+        for field in IMAGE_FIELDS:
+            given = getattr(self, field) is not None
+            if given == (self.pulse is not None):
+                found = "is given" if given else "is missing"
+                raise ValueError(f"`{field}` {found}; it goes with every report but one that has a `pulse`")
+        return self

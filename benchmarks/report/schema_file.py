@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from .schema import GENERATION_FIELDS, Report
+from .schema import GENERATION_FIELDS, SYSTEM_FIELDS, Report
 
 SCHEMA_PATH = Path(__file__).with_name("schema.json")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _AllRequired(GenerateJsonSchema):
-    """Fields with a default are written too, so a reader may count on them; those of a generation apart."""
+    """Fields with a default are written too, so a reader may count on them; those that only some systems have apart."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
         return True
@@ -24,7 +24,8 @@ class _AllRequired(GenerateJsonSchema):
 def json_schema() -> dict[str, Any]:
     """Describe a written report, by the names that stand in the file."""
     schema = Report.model_json_schema(by_alias=True, schema_generator=_AllRequired, mode="serialization")
-    for name, fields in GENERATION_FIELDS.items():
+    optional = {**GENERATION_FIELDS, "Report": (*GENERATION_FIELDS["Report"], *SYSTEM_FIELDS)}
+    for name, fields in optional.items():
         part = schema if name == Report.__name__ else schema["$defs"][name]
         part["required"] = [field for field in part["required"] if field not in fields]
     return {"$schema": DIALECT, **schema}

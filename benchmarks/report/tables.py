@@ -56,6 +56,8 @@ class LayerGroup:
 
 def sample_name(report: Report) -> str:
     """What counts and energies are of."""
+    if report.pulse is not None:
+        return "clip"
     return "sample" if report.generation is None else "generated image"
 
 
@@ -147,6 +149,8 @@ def counted_note(report: Report) -> str:
         return (
             f"Counts are means of a generated image over {counted} of them, inside the windows of its runs."
         )
+    if report.pulse is not None:
+        return f"Counts are means of a clip over {counted} of them, inside the clip's window."
     return f"Counts are means of a sample over {counted} test images, inside the sample's window."
 
 

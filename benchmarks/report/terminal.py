@@ -12,12 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from . import generation_tables as views
-from . import quality_tables, tables
+from . import pulse_tables, quality_tables, tables
 from .checks import Outcome, checks, same_image
 from .denoising_tables import evaluation_energy
 from .generation import EvaluationEnergy, Generation
 from .names import printable
-from .schema import Report
+from .pulse import Pulse
+from .schema import Quality, Report
 from .terms import QUESTIONS
 
 _ANSWER_STYLE = {"yes": "bold green", "no": "bold red", "depends": "bold yellow", "unknown": "bold yellow"}
@@ -29,7 +30,7 @@ _SHORT = {"Reconstruction MSE": "MSE", "FAD reconstructions": "FAD rec."}
 
 
 def print_summary(report: Report, path: Path, console: Console) -> None:
-    """Print the answers, quality and energies, and the report's path; legible from 80 columns on."""
+    """Print the answers, quality or heart rates, energies, and the report's path; legible from 80 columns on."""
     bits = f"{report.weight_bits}-bit weights"
     if report.generation is None:
         bits += f", {report.timesteps} time steps"
@@ -39,10 +40,10 @@ def print_summary(report: Report, path: Path, console: Console) -> None:
     console.print(_checks(report))
     if report.generation is not None:
         _print_generation(report, report.generation, console)
-    console.print(_quality(report))
-    if report.quality.reconstructs:
-        loud = quality_tables.exceeds_limit(report)
-        console.print(Text(quality_tables.quality_note(report), style="bold red" if loud else ""))
+    if report.pulse is not None:
+        _print_pulse(report, report.pulse, console)
+    if report.quality is not None:
+        _print_quality(report, report.quality, console)
     if report.dataset_note:
         console.print(Text(printable(report.dataset_note), style="italic"))
     if report.energy:
@@ -90,8 +91,39 @@ def _print_generation(report: Report, generation: Generation, console: Console) 
     console.print(Text(told.note, style="bold red" if told.loud else ""))
 
 
-def _quality(report: Report) -> Table:
-    table = quality_tables.quality(report)
+def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
+    accuracy = _grid(
+        "Heart rate, by video", numbers=("MAE, bpm", "95 % interval", "RMSE", "Pearson", "wave corr.")
+    )
+    for name, mae, interval, rmse, _, pearson, _, wave, _ in pulse_tables.accuracy(
+        report, pulse, "video"
+    ).rows:
+        accuracy.add_row(name, mae, interval, rmse, pearson, wave)
+    console.print(accuracy)
+    loud = pulse_tables.exceeds_limit(pulse)
+    console.print(Text(pulse_tables.gap_note(report, pulse), style="bold red" if loud else ""))
+    if pulse.ablations:
+        ablations = _grid("Without", "Verdict", numbers=("cost", "wave corr.", "MAE, bpm"))
+        for title, verdict, cost, wave, mae, *_ in pulse_tables.ablations(pulse).rows:
+            style = "bold red" if verdict == "decorative" else ""
+            ablations.add_row(Text(printable(title)), Text(verdict, style=style), cost, wave, mae)
+        console.print(ablations)
+    else:
+        console.print(Text(pulse_tables.NOT_ABLATED, style="bold red"))
+    if pulse.rates:
+        loud = bool(pulse_tables.rates_outside(pulse))
+        console.print(Text(printable(pulse_tables.rates_note(pulse)), style="bold red" if loud else ""))
+
+
+def _print_quality(report: Report, quality: Quality, console: Console) -> None:
+    console.print(_quality(report, quality))
+    if quality.reconstructs:
+        loud = quality_tables.exceeds_limit(quality)
+        console.print(Text(quality_tables.quality_note(report, quality), style="bold red" if loud else ""))
+
+
+def _quality(report: Report, quality: Quality) -> Table:
+    table = quality_tables.quality(report, quality)
     grid = _grid("Quality", numbers=tuple(_SHORT.get(title, title) for title in table.head[1:]))
     *versions, (_, *floor) = table.rows
     for row in versions:

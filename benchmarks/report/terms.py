@@ -126,12 +126,41 @@ SAMPLER_TERMS: dict[str, list[tuple[str, str]]] = {
         *TERMS["energy"][1:],
     ],
 }
+_CLASSICAL = "GREEN, CHROM, POS"
+#: The same of a report on a pulse.
+PULSE_TERMS: dict[str, list[tuple[str, str]]] = {
+    "pulse": [
+        ("Clip", "the frames that one run of the program sees; a video is several of them in a row."),
+        ("bpm", "beats a minute."),
+        (
+            "MAE, RMSE",
+            "mean absolute and root mean square error of heart rates; the interval holds 95 % of resamplings of whole videos.",
+        ),
+        ("MAPE", "mean absolute error in per cent of the reference rate."),
+        ("Pearson", "correlation of predicted and reference heart rates."),
+        ("SNR", "power at the reference rate and its double over the rest of the band."),
+        (
+            "Wave correlation",
+            "of the predicted with the reference pulse wave, mean over videos or clips; 1 is equal.",
+        ),
+        ("Flat", "predictions without any pulse, whose rate is read as the lowest of the band."),
+        (_CLASSICAL, "methods without training, from the mean colour of the skin."),
+        ("Decorative", "a part without which the network does as well."),
+        ("Twin", "PhysFormer, the same network with conventional transformer layers."),
+    ],
+    "energy": [
+        ("SNN", "the spiking network, chip and host together, for one clip."),
+        *TERMS["energy"][1:],
+    ],
+}
 
 
 def terms_of(report: Report) -> dict[str, list[tuple[str, str]]]:
     """Terms by section, without those of what the report does not speak of."""
     generation = report.generation
-    if generation is None:
+    if report.pulse is not None:
+        terms = {**TERMS, **PULSE_TERMS}
+    elif generation is None:
         terms = TERMS
     else:
         terms = {**TERMS, **(GENERATION_TERMS if generation.sampler is None else SAMPLER_TERMS)}
@@ -140,7 +169,9 @@ def terms_of(report: Report) -> dict[str, list[tuple[str, str]]]:
 
 
 def _absent(report: Report) -> set[str]:
-    absent = set() if report.quality.reconstructs else {"MSE"}
+    absent = set() if report.quality is None or report.quality.reconstructs else {"MSE"}
+    if report.pulse is not None and {row.name for row in report.pulse.rows} <= set(VERSIONS):
+        absent.add(_CLASSICAL)
     generation = report.generation
     if generation is None:
         return absent

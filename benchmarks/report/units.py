@@ -101,6 +101,12 @@ def signed_percent(value: float) -> str:
     return f"{value:+.2f} %".replace("-", "−")
 
 
+def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
+    """A number with so many decimals, which lines up in a column; huge ones with a power of ten."""
+    form = f".{decimals}f" if abs(value) < _EXACT_BELOW else f".{decimals}e"
+    return significant(value, f"+{form}" if sign else form)
+
+
 def rate(value: float) -> str:
     """Spikes a neuron and time step."""
     return "0" if value == 0 else significant(value, "#.3g")

@@ -16,7 +16,7 @@ from .errors import ReportError
 from .markdown import PICTURE_FOLDER, render_markdown
 from .page import render_page
 from .pictures import Pictures
-from .schema import FORMAT, GENERATION_FIELDS, VERSION, Report
+from .schema import FORMAT, GENERATION_FIELDS, SYSTEM_FIELDS, VERSION, Report
 
 __all__ = ["ReportError", "read_report", "report_json", "write_report"]
 
@@ -80,13 +80,16 @@ def report_json(report: Report) -> str:
 
 
 def _absent(report: Report) -> dict[str, Any]:
-    """Fields that a report without a generation does not have, or that do not go with the one it has."""
+    """Fields that a report of its kind of system does not have."""
+    absent: dict[str, Any] = {field: True for field in SYSTEM_FIELDS if getattr(report, field) is None}
     generation = report.generation
     if generation is not None:
         fields = GENERATION_FIELDS["Generation"]
-        return {"generation": {field: True for field in fields if getattr(generation, field) is None}}
+        return absent | {
+            "generation": {field: True for field in fields if getattr(generation, field) is None}
+        }
     layer = dict.fromkeys(GENERATION_FIELDS["Layer"], True)
-    return {"layers": {"__all__": layer}, **dict.fromkeys(GENERATION_FIELDS["Report"], True)}
+    return absent | {"layers": {"__all__": layer}, **dict.fromkeys(GENERATION_FIELDS["Report"], True)}
 
 
 def read_report(path: Path) -> Report:
@@ -118,8 +121,9 @@ def read_report(path: Path) -> Report:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
+        place = f"field `{field}`: " if field else ""  # what is wrong with the whole names its fields itself
         more = f" and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        raise ReportError(f"{path}: field `{field}`: {first['msg']}{more}; {remedy}") from None
+        raise ReportError(f"{path}: {place}{first['msg']}{more}; {remedy}") from None
 
 
 def _no_constant(word: str) -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .generation_reports import IMAGE_NOT_RUN, PARTED, accounting, program, same_image, sample_quality
+from .pulse_reports import ablation, population, pulse_data, row, scores
 from .reports import FIRST_DIFFERENCE, LAVA_NOT_RUN, NORSE_NOT_RUN, backend, energy_row, layer
 
 EVIL = "<script>alert('x')</script> [a](javascript:x) | `b` $c_d$"
@@ -127,5 +128,58 @@ DENOISING_EXTREMES: dict[str, dict[str, Any]] = {
         "generation__sampler__threshold_note": EVIL,
         "generation__evaluation_energy": [accounting(EVIL, note=EVIL)],
         "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
+    },
+}
+UNDEFINED = {"mae_interval": None, "pearson": None, "snr": None}
+PULSE_EXTREMES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "nothing ran": {
+        "equivalence__lava": LAVA_NOT_RUN,
+        "equivalence__norse": NORSE_NOT_RUN,
+        "pulse__host": [
+            {"precision": "float32", "by_video": scores(0.081), "reason": ""},
+            {"precision": "int8", "by_video": None, "reason": "no quantised host; run `spikewright deploy`"},
+        ],
+        "fit__cores_placed": None,
+    },
+    "nothing at all": {
+        "layers": [],
+        "energy": {},
+        "pulse__ablations": [],
+        "pulse__ablation_whole": None,
+        "pulse__rates": [],
+        "pulse__host": [],
+        "pulse__published": [],
+        "pulse__rows": [row("float", 0.072, 2.7), row("int8", 0.081, 2.7)],
+    },
+    "one video": {
+        "pulse__rows": [row("float", 0.072, 2.7, **UNDEFINED), row("int8", 0.081, 2.7, **UNDEFINED)],
+        "pulse__videos": 1,
+        "pulse__clips": 1,
+    },
+    "huge": {
+        "pulse__rows": [row("float", 1e300, 1e300), row("int8", 1e300, 1e300)],
+        "pulse__gap_bpm": 0.0,
+        "pulse__videos": 10**30,
+        "pulse__ablation_whole": None,
+        "pulse__ablations": [ablation("the " + "x" * 150, 1e300, -1.0, 1.863)],
+        "pulse__rates": [population("p" * 150, 1.0)],
+        "pulse__energy__block_ratio": 1e300,
+        "pulse__energy__host_macs": 10**30,
+        "pulse__exchange_bytes": 1e300,
+    },
+    "hostile": {
+        "layers": [layer(EVIL, [2], 0.5, 0)],
+        "pulse__data": EVIL,
+        "pulse__ablation_whole": None,
+        "pulse__ablations": [ablation(EVIL, 1.0, 0.8, 0.0)],
+        "pulse__rates": [population(EVIL, 0.9)],
+        "pulse__host": [{"precision": "int8", "by_video": None, "reason": EVIL}],
+        "pulse__energy__other_stem": EVIL,
+        "pulse__published": [
+            pulse_data()["published"][0] | {"method": EVIL, "trained_on": EVIL, "tested_on": EVIL}
+        ],
+        "pulse__published_source": EVIL,
+        "pulse__published_energy": EVIL,
     },
 }

@@ -10,7 +10,7 @@ from spikewright.benchmarks.report.generation import TOKEN_FIELDS
 from spikewright.benchmarks.report.pictures import Pictures
 from spikewright.benchmarks.report.schema import Report
 
-from .reports import blob_images, energy_row, layer, report_data
+from .reports import blob_images, changed_report, energy_row, layer, report_data
 
 EVALUATIONS = 31.17
 DENOISER: list[tuple[str, list[int], float]] = [
@@ -326,22 +326,12 @@ def denoising_report_data() -> dict[str, Any]:
 
 def make_denoising_report(**changes: Any) -> Report:
     """A report on a Gaussian diffusion with fields changed: ``generation__noise__mse_int8=...``."""
-    return _changed(denoising_report_data(), changes)
+    return changed_report(denoising_report_data(), changes)
 
 
 def make_generation_report(**changes: Any) -> Report:
     """A report on images of drawn tokens with fields changed: ``generation__tokens__elbo_int8=...``."""
-    return _changed(generation_report_data(), changes)
-
-
-def _changed(data: dict[str, Any], changes: dict[str, Any]) -> Report:
-    for path, value in changes.items():
-        *parents, last = path.split("__")
-        place = data
-        for key in parents:
-            place = place[key]
-        place[last] = value
-    return Report.model_validate(data)
+    return changed_report(generation_report_data(), changes)
 
 
 def generation_pictures() -> Pictures:

@@ -255,8 +255,12 @@ def report_data() -> dict[str, Any]:
 
 
 def make_report(**changes: Any) -> Report:
+    """A report on images of one program with fields changed."""
+    return changed_report(report_data(), changes)
+
+
+def changed_report(data: dict[str, Any], changes: dict[str, Any]) -> Report:
     """A report with fields changed, nested ones by double underscores: ``equivalence__lava=...``."""
-    data = report_data()
     for path, value in changes.items():
         *parents, last = path.split("__")
         place = data

@@ -18,6 +18,7 @@ from spikewright.benchmarks.report.pictures import Images, Pictures
 from spikewright.benchmarks.report.schema import EnergyRow, Layer, LayerAgreement
 
 from .generation_reports import denoising_pictures, generation_pictures, make_generation_report
+from .pulse_reports import pulse_pictures
 from .reports import blob_images, energy_row, layer, make_pictures, make_report
 
 LONG = "encoder.stage_number_three.residual.second_convolution.$population_with_a_name$_beyond_reason"
@@ -74,6 +75,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     ),
     "energy of a generated image": lambda: figures.energies(
         make_generation_report().energy, "generated image"
+    ),
+    "pulse waves": lambda: figures.pulse_waves(pulse_pictures().waves, 30.0),
+    "one heart rate": lambda: figures.heart_rates({"reference": np.array([60.0]), "int8": np.array([150.0])}),
+    "heart rates": lambda: figures.heart_rates(pulse_pictures().heart_rates),
+    "heart rates of four methods": lambda: figures.heart_rates(
+        {key: np.arange(40.0, 150.0) for key in ("reference", "int8", "POS", "CHROM", "GREEN")}
     ),
     "agreement": lambda: figures.layer_agreement(make_report().equivalence.quantisation),
     "one agreement": lambda: figures.layer_agreement(agreement_rows(1.0, name=LONG)),
