@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .calibration import Calibration
 from .float_run import Numbers, outputs
-from .graded import PAYLOAD_BITS
+from .formats import PAYLOAD_BITS
 from .graph import Graph, Relay, Synapses
 from .learned import Learned
 from .population import MAX_BITS

@@ -35,6 +35,7 @@ DELAY_MAX = 62
 #: Value of a graded spike, sign included: a membrane holds no more bits, and one bit is no value.
 PAYLOAD_BITS_MIN, PAYLOAD_BITS_MAX = 2, STATE_BITS
 PAYLOAD_SHIFT_MAX = STATE_BITS - 1
+PAYLOAD_BITS = 12  # at most, where none is asked for: wider ones leave 8-bit weights behind them no range
 #: Mixed-sign synapses hold even numbers only: a signed weight q is stored as 2 q.
 MIXED_SIGN_FACTOR = 2
 #: Factor from a quantised weight q at exponent 0 to the membrane: stored as 2 q, shifted left by 6.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from math import floor, log2, prod
+from math import ceil, floor, log2, prod
 
 import numpy as np
 
@@ -29,10 +29,11 @@ from .population import MAX_BITS, integer_neuron
 
 #: Room above the largest value seen in calibration, beyond which a payload saturates.
 PAYLOAD_MARGIN = 1.25
+#: Share of their range that the largest of the weights behind a relay takes at least. Finer payloads or finer weights: on
+#: a trained U-Net a half, a quarter and an eighth do alike, and a sixteenth is much worse.
+LEAST_RANGE = 4
 #: Room above the largest bias for what rounding weights adds to it.
 BIAS_MARGIN = 1.25
-#: Width of a payload, sign included, where none is asked for.
-PAYLOAD_BITS = 12
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Plan:
                 (target,) = graph.targets(s)
                 weights = np.abs(group.map.weight)
                 alike = weights.size and weights.max() == weights.min()
-                least = 1 if alike else (top + 1) // 2  # of the largest weight, quantised
+                least = 1 if alike else (top + 1) // LEAST_RANGE
                 if weights.any():
                     caps.append(
                         found[target]
@@ -86,7 +87,8 @@ class Plan:
                         / (least * weight_unit(formats.WEIGHT_EXPONENT_MIN))
                     )
             units[name] = _power(min(caps))
-            widths[name] = max(low, int(largest * units[name]).bit_length() + 1)
+            widths[name] = max(low, ceil(largest * units[name]).bit_length() + 1)
+        found = {name: _scale(name, graph, calibration, top, units) for name in names}
         return cls(found, units, widths)
 
 
@@ -159,10 +161,6 @@ def lower(
     for s, group in groups.items():
         largest = float(np.abs(group.map.weight).max(initial=0))
         exponent = _exponent(scale * largest / top)
-        if exponent is None:
-            raise ExportError(
-                f"{s}: at a scale of {scale:g} its weights exceed the highest exponent; use more payload bits"
-            )
         ratio = np.asarray(scale / weight_unit(exponent))
         source = graph.sources(s)[0]
         seen = {s: calibration.spikes[source]} if few and source in calibration.spikes else {}
@@ -178,6 +176,10 @@ def lower(
     neuron = integer_neuron(node, np.array([scale]), bias, static=False, line=False)
     if isinstance(node, Relay):
         shift = round(log2(scale / plan.units[name]))
+        if shift < 0:
+            raise ExportError(
+                f"{name}: its weights leave its membrane coarser than the values it sends; ask for fewer payload bits"
+            )
         none = np.zeros(prod(node.shape), np.int64)
         neuron = replace(
             neuron, threshold=none, readout=False, payload_bits=plan.widths[name], payload_shift=shift
@@ -231,10 +233,13 @@ def _bias(graph: Graph, name: str) -> Floats:
     return bias
 
 
-def _scale(name: str, graph: Graph, calibration: Calibration, top: int) -> float:
+def _scale(
+    name: str, graph: Graph, calibration: Calibration, top: int, units: Mapping[str, float] | None = None
+) -> float:
     """Membrane units a float unit: the largest power of two for which states, bias, weights and threshold have room.
 
-    A threshold that is no power of two takes off what makes it whole.
+    Weights behind relays count once the units of their payloads are known. A threshold that is no power of two takes off
+    what makes it whole.
     """
     node = graph.nodes[name]
     assert isinstance(node, LIF | LI)
@@ -246,17 +251,19 @@ def _scale(name: str, graph: Graph, calibration: Calibration, top: int) -> float
     for s in graph.sources(name):
         group = graph.nodes[s]
         assert isinstance(group, Synapses)
-        largest = float(np.abs(group.map.weight).max(initial=0))
-        if largest and not isinstance(graph.nodes[graph.sources(s)[0]], Relay):
+        largest, source = float(np.abs(group.map.weight).max(initial=0)), graph.sources(s)[0]
+        if isinstance(graph.nodes[source], Relay):
+            largest = 0.0 if units is None else largest / units[source]
+        if largest:
             caps.append(top * weight_unit(formats.WEIGHT_EXPONENT_MAX) / largest)
     scale = _power(min(caps)) if np.isfinite(min(caps)) else 1.0
     return float(scales.snap(name, np.array([scale]), node, 1)[0]) if isinstance(node, LIF) else scale
 
 
-def _exponent(needed: float) -> int | None:
-    """The lowest weight exponent whose unit is no smaller than what is needed; None where none is."""
-    exponents = range(formats.WEIGHT_EXPONENT_MIN, formats.WEIGHT_EXPONENT_MAX + 1)
-    return next((e for e in exponents if needed <= weight_unit(e) * (1 + 1e-9)), None)
+def _exponent(needed: float) -> int:
+    """The lowest weight exponent whose unit is no smaller than what is needed."""
+    low, high = formats.WEIGHT_EXPONENT_MIN, formats.WEIGHT_EXPONENT_MAX
+    return next((e for e in range(low, high) if needed <= weight_unit(e) * (1 + 1e-9)), high)
 
 
 def _power(value: float) -> float:

@@ -45,7 +45,7 @@ def quantise(
     strict: bool = False,
     compensate: bool | None = None,
     held: Graph | None = None,
-    payload_bits: int = graded.PAYLOAD_BITS,
+    payload_bits: int = formats.PAYLOAD_BITS,
 ) -> Graph:
     """Quantise a float graph.
 
@@ -67,7 +67,7 @@ def quantise(
         This graph as it was quantised before its weights and biases were tuned: populations keep its scales where what
         was learned still fits, weights are rounded to the nearest and biases stay.
     payload_bits : int
-        Width of the values that relays send, sign included (:mod:`.graded`).
+        Bits of the values that relays send at most, sign included (:mod:`.graded`).
 
     Raises
     ------
