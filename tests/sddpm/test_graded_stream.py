@@ -97,7 +97,7 @@ def unrolled(model: SpikingUNet, tmp_path_factory: pytest.TempPathFactory) -> Lo
 def test_it_tells_the_noise_about_as_well_as_the_unrolled_program(
     model: SpikingUNet, lowered: Lowered, unrolled: Lowered
 ) -> None:
-    samples, errors = seen(model, 12), {}
+    samples, errors = seen(model), {}
     wanted = run_float(unrolled.float_graph, samples).readouts["readout"]
     for name, program in (("graded", lowered.program), ("unrolled", unrolled.program)):
         found = Emulator(program, threads=1).run(host.encode(program, samples)[0])
