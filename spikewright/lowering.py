@@ -143,7 +143,7 @@ def lower(
     Raises
     ------
     BuildError
-        Fine-tuning is asked of wide weights, or with a proof of all states; or the chip has no graded spikes.
+        Fine-tuning is asked of wide weights, with a proof of all states or around relays; or the chip has no graded spikes.
     """
     if tune is not None and (wide or strict):
         raise BuildError(
@@ -159,6 +159,10 @@ def lower(
         graph = graph.with_host_step(step)
     if chip is not None:
         _require_graded_spikes(graph, load_chip(chip), payload_bits)
+    if tune is not None and graph.select(Relay):
+        raise BuildError(
+            f"{name}: weights around graded relays are not fine-tuned; leave out tune, or unroll the stream"
+        )
     graph = write_nir(graph, folder / FLOAT)
     calibration = Calibration.of(run_float(graph, samples))
     if tune is None:
