@@ -1,7 +1,8 @@
 """Operations, counted on the integer program from the spikes of a real run.
 
 A synaptic operation (SOP) is one weight added to one neuron because one spike arrived. A spike of neuron j
-causes as many as j has synapses: taps beyond the border of a feature map and weights of zero are none.
+causes as many as j has synapses: taps beyond the border of a feature map and weights of zero are none. A graded spike
+causes as many, each a multiplication as well; a value of zero is not sent.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ class LayerCount:
         Spikes outside every sample window, over the whole run; None where the backend does not count them.
     messages : float
         Spikes delivered to it: over its incoming groups, spikes of the source neurons that have a synapse.
+    graded_sops : float
+        Those of the synaptic operations that multiply a weight by the value of a relay's graded spike.
+    payload_bits : float
+        Bits of such values that its messages carry, at the width of each relay's payload.
     """
 
     name: str
@@ -58,6 +63,8 @@ class LayerCount:
     start: int
     overhead_spikes: int | None
     messages: float
+    graded_sops: float = 0.0
+    payload_bits: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class CountTotals:
     active_updates: float | None
     overhead_spikes: int | None
     messages: float
+    graded_sops: float = 0.0
+    payload_bits: float = 0.0
 
 
 def count(program: Program, recording: Recording, samples: int) -> list[LayerCount]:
@@ -130,18 +139,25 @@ def totals(layers: Sequence[LayerCount]) -> CountTotals:
         active_updates=sum(active) if len(active) == len(layers) else None,
         overhead_spikes=sum(overhead) if len(overhead) == len(layers) else None,
         messages=sum(layer.messages for layer in layers),
+        graded_sops=sum(layer.graded_sops for layer in layers),
+        payload_bits=sum(layer.payload_bits for layer in layers),
     )
 
 
 def _layer(program: Program, p: Population, recording: Recording, samples: int) -> LayerCount:
     groups = program.inputs_of(p.name)
-    synapses = sops = messages = 0
+    synapses = sops = messages = graded = payload = 0
+    width = {q.name: q.payload_bits for q in program.populations if q.graded}
     for group in groups:
         reach = fan_out(group.map)
         arriving = recording.total(group.source)
         synapses += int(reach.sum())
-        sops += int(arriving @ reach)
-        messages += int(arriving[reach > 0].sum())
+        caused, delivered = int(arriving @ reach), int(arriving[reach > 0].sum())
+        sops += caused
+        messages += delivered
+        if group.source in width:
+            graded += caused
+            payload += delivered * width[group.source]
     spikes = int(recording.total(p.name).sum()) / samples
     updates = p.size * program.timesteps
     return LayerCount(
@@ -158,6 +174,8 @@ def _layer(program: Program, p: Population, recording: Recording, samples: int) 
         start=p.start,
         overhead_spikes=(recording.overhead_spikes or {}).get(p.name),
         messages=messages / samples,
+        graded_sops=graded / samples,
+        payload_bits=payload / samples,
     )
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from .calibration import Calibration
 from .float_run import Numbers, outputs
-from .graph import Graph, Synapses
+from .formats import PAYLOAD_BITS
+from .graph import Graph, Relay, Synapses
 from .learned import Learned
 from .population import MAX_BITS
 from .quantise import quantise
@@ -32,6 +33,7 @@ def quantise_corrected(
     per_channel: bool = True,
     wide: Collection[str] | None = (),
     strict: bool = False,
+    payload_bits: int = PAYLOAD_BITS,
 ) -> Graph:
     """Quantise a float graph, and with fewer than eight bits correct its biases.
 
@@ -39,11 +41,20 @@ def quantise_corrected(
     ----------
     samples : ndarray
         As for :func:`~spikewright.export.float_run.run_float`.
-    calibration, bits, per_channel, wide, strict
-        As in :func:`~spikewright.export.quantise.quantise`; biases of a strict graph stay as they were proven.
+    calibration, bits, per_channel, wide, strict, payload_bits
+        As in :func:`~spikewright.export.quantise.quantise`; biases of a strict graph stay as they were proven, and so do
+        those of a graph with relays.
     """
-    if bits >= MAX_BITS or wide or strict:
-        return quantise(graph, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict)
+    if bits >= MAX_BITS or wide or strict or graph.select(Relay):
+        return quantise(
+            graph,
+            calibration,
+            bits=bits,
+            per_channel=per_channel,
+            wide=wide,
+            strict=strict,
+            payload_bits=payload_bits,
+        )
     learned = Learned(graph, calibration, bits, per_channel)
     correct_biases(learned, samples)
     return learned.quantised()

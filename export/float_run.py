@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .errors import ExportError
-from .graph import LI, LIF, Graph, Input, Output, Synapses, size
+from .graph import LI, LIF, Graph, Input, Output, Relay, Synapses, size
 from .levels import require
 
 
@@ -29,11 +29,13 @@ class FloatRun:
     spikes : dict of str to ndarray of uint8
         By population: (samples, timesteps, neurons).
     readouts : dict of str to ndarray of float32
-        Membrane at the last step, by read-out: (samples, neurons).
+        Membrane at the last step, by read-out or relay: (samples, neurons).
     static_peak : dict of str to float
         Largest magnitude of the current that the host writes for a population: that of its direct input, and all biases.
     current_peak, membrane_peak : dict of str to ndarray of float64
         Largest magnitude that each neuron's synaptic current and membrane (before a reset) reached, by population.
+    relayed : dict of str to ndarray of float64
+        Mean value that each neuron of a relay handed on, by relay.
     membranes : dict of str to ndarray of float32
         What each step held against the threshold, before any reset: (samples, timesteps, neurons), when asked for.
     """
@@ -44,10 +46,11 @@ class FloatRun:
     current_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     membrane_peak: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     membranes: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    relayed: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def rates(self) -> dict[str, NDArray[np.float64]]:
-        """Mean spikes a step of each neuron, by population."""
-        return {name: spikes.mean((0, 1)) for name, spikes in self.spikes.items()}
+        """Mean spikes a step of each neuron, by population; of relays the mean value."""
+        return {name: spikes.mean((0, 1)) for name, spikes in self.spikes.items()} | self.relayed
 
 
 def run_float(
@@ -196,9 +199,9 @@ class _Run:
         self.result.static_peak[name] = float(total.abs().max())
 
     def _keep(self, name: str, cells: Cells, spikes: Tensor) -> None:
-        if isinstance(cells.node, LIF):
+        if isinstance(cells.node, LIF | Relay):
             self.values[name] = spikes
-        else:
+        if not isinstance(cells.node, LIF):
             self.readouts[name] = cells.membrane
         if self.result is None:
             return
@@ -206,6 +209,8 @@ class _Run:
         self.result.membrane_peak[name] = cells.membrane_peak.double().numpy()
         if cells.held:
             self.result.membranes[name] = torch.stack(cells.held, 1).numpy()
+        if isinstance(cells.node, Relay):
+            self.result.relayed[name] = spikes.double().mean((0, 1)).numpy()
         if isinstance(cells.node, LIF):
             self.result.spikes[name] = spikes.to(torch.uint8).numpy()
         else:
@@ -293,7 +298,8 @@ class Cells:
     held : list of Tensor
         Each step's membrane before any reset, when asked for.
 
-    ``fire`` tells the spikes of a step from how far membranes are above their thresholds.
+    ``fire`` tells the spikes of a step from how far membranes are above their thresholds. What a relay sends in their
+    place are its membranes.
     """
 
     def __init__(
@@ -321,6 +327,7 @@ class Cells:
         else:
             spikes = torch.zeros_like(self.membrane)
         self.steps += 1
+        sent = spikes if not isinstance(self.node, Relay) else self.membrane
         if self.states:
             self.held.append(self.membrane)
         self.current_peak = torch.maximum(self.current_peak, self.current.detach().abs().amax(0))
@@ -328,4 +335,4 @@ class Cells:
         if kind == "subtract":
             self.membrane = self.membrane - spikes * self.threshold
         self.reset = spikes
-        return spikes
+        return sent

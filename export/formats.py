@@ -32,6 +32,10 @@ BIAS_MAX = BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX
 WEIGHT_BITS = 8
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -1, 7  # at -1 even weights still lose no bit
 DELAY_MAX = 62
+#: Value of a graded spike, sign included: a membrane holds no more bits, and one bit is no value.
+PAYLOAD_BITS_MIN, PAYLOAD_BITS_MAX = 2, STATE_BITS
+PAYLOAD_SHIFT_MAX = STATE_BITS - 1
+PAYLOAD_BITS = 12  # at most, where none is asked for: wider ones leave 8-bit weights behind them no range
 #: Mixed-sign synapses hold even numbers only: a signed weight q is stored as 2 q.
 MIXED_SIGN_FACTOR = 2
 #: Factor from a quantised weight q at exponent 0 to the membrane: stored as 2 q, shifted left by 6.
@@ -41,6 +45,11 @@ WEIGHT_TO_STATE = MIXED_SIGN_FACTOR << ALIGNMENT_SHIFT
 def weight_unit(exponent: int) -> float:
     """Membrane units that a quantised weight of 1 adds at a weight exponent."""
     return WEIGHT_TO_STATE * 2.0**exponent
+
+
+def payload_limit(bits: int) -> int:
+    """Largest magnitude of a graded spike's value."""
+    return (1 << (bits - 1)) - 1
 
 
 def bias_value(mantissa: Ints, exponent: Ints | int) -> Ints:

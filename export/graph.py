@@ -202,6 +202,13 @@ class LI:
 
 
 @dataclass(frozen=True, eq=False)
+class Relay(LI):
+    """Hands its input on: ``v = I``, which the synapses behind it weigh. On a chip it sends v as a graded spike a step."""
+
+    beta: Floats = field(default_factory=lambda: np.zeros(1))
+
+
+@dataclass(frozen=True, eq=False)
 class IntegerNeuron:
     """Quantised neurons: registers, and the scale that leads back to floats.
 
@@ -216,6 +223,9 @@ class IntegerNeuron:
     line : ndarray of int64
         Bias that reaches the current and not the membrane, over an always-on line: integers in units of the synaptic
         input (64 membrane units), one a neuron; empty for none.
+    payload_bits, payload_shift : int
+        Of a relay: width of the value that it sends, sign included, and membrane units a unit of it, as a power of two;
+        0 for neurons that fire or are read.
     """
 
     shape: Shape
@@ -229,6 +239,8 @@ class IntegerNeuron:
     readout: bool
     origin: LIF | LI
     line: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    payload_bits: int = 0
+    payload_shift: int = 0
 
     def __post_init__(self) -> None:
         for name in ("current_decay", "membrane_decay"):
@@ -240,6 +252,11 @@ class IntegerNeuron:
     def reset(self) -> Reset:
         """What a spike does to the membrane."""
         return self.origin.reset if isinstance(self.origin, LIF) else "zero"
+
+    @property
+    def payload_unit(self) -> float:
+        """Units of a sent value per unit of this graph; 1 for spikes."""
+        return float((self.scale / self.origin.unit)[0]) / 2**self.payload_shift if self.payload_bits else 1.0
 
 
 Node: TypeAlias = (

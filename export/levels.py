@@ -26,6 +26,7 @@ from .graph import (
     Node,
     Output,
     Product,
+    Relay,
     Reshape,
     Select,
     Synapses,
@@ -204,6 +205,8 @@ def _values(name: str, node: Node) -> Iterator[Finding]:
                 yield wrong(detail, "give one, or one a neuron")
         if not (neuron.unit > 0).all():
             yield wrong(f"unit is {neuron.unit.min()}", "a unit is a positive factor")
+    if isinstance(neuron, Relay) and (neuron.alpha.any() or neuron.beta.any()):
+        yield wrong("hands values on and keeps some", "a relay has no memory: alpha and beta are 0")
     if isinstance(neuron, LIF) and neuron.reset not in formats.RESETS:
         yield wrong(f"reset is {neuron.reset!r}", f"state one of {', '.join(formats.RESETS)}")
     if isinstance(node, Input) and not (isinstance(node.peak, int) and 1 <= node.peak <= 255):
@@ -271,6 +274,8 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             yield wrong(
                 f"comes from {source}, which is no neuron", "end the network with neurons or a leaky read-out"
             )
+        if isinstance(node, Output) and _relays(before):
+            yield wrong(f"comes from {source}, which hands values on", "read from a population of its own")
         if _direct(before) and isinstance(node, Synapses):
             fed = [graph.nodes[t] for t in graph.targets(name)]
             if not all(isinstance(t, LIF | IntegerNeuron) and t.static for t in fed):
@@ -303,7 +308,11 @@ def _neighbours(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
 
 
 def _fires(node: Node) -> bool:
-    return isinstance(node, LIF) or (isinstance(node, IntegerNeuron) and not node.readout)
+    return isinstance(node, LIF | Relay) or (isinstance(node, IntegerNeuron) and not node.readout)
+
+
+def _relays(node: Node) -> bool:
+    return isinstance(node.origin if isinstance(node, IntegerNeuron) else node, Relay)
 
 
 def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
@@ -333,6 +342,14 @@ def _ranges(graph: Graph, name: str, node: Node) -> Iterator[Finding]:
             if array.shape != (size(node),):
                 detail = f"{label} has shape {array.shape} for {size(node)} neurons"
                 yield Finding("error", name, "range", detail, "quantise the graph again")
+        if _relays(node):
+            yield from outside(
+                "payload bits", formats.PAYLOAD_BITS_MIN, formats.PAYLOAD_BITS_MAX, node.payload_bits
+            )
+            yield from outside("payload shift", 0, formats.PAYLOAD_SHIFT_MAX, node.payload_shift)
+        elif node.payload_bits or node.payload_shift:
+            detail = f"sends values of {node.payload_bits} bits and is no relay"
+            yield Finding("error", name, "range", detail, "quantise the graph again")
         if not (node.scale > 0).all():
             yield Finding(
                 "error", name, "range", f"scale {node.scale.min()} is not above zero", "quantise again"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from . import nir_extension
 from .errors import ExportError
 from .formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, bias_value, weight_unit
-from .graph import LI, LIF, FloatArray, Graph, Input, IntegerNeuron, Node, Output, Synapses, size
+from .graph import LI, LIF, FloatArray, Graph, Input, IntegerNeuron, Node, Output, Relay, Synapses, size
 from .linear import Conv2d, Dense, LinearMap, Shape, expand_channels, with_weight
 from .nir_maps import dense_matrix, entries, indices, structure
 
@@ -90,6 +90,13 @@ def build(
                     nodes[given_by] = nir.Flatten({"input": shape}, 0, -1, metadata=_meta(inserted=True))
                     edges.append((source, given_by))
             factor = _host_units(graph, source, name)
+            sent = _payload_units(graph, source)
+            if sent is not None:  # once for all that reads it in this shape
+                scale = f"{given_by}_payload"
+                if scale not in nodes:
+                    nodes[scale] = nir.Scale(sent.reshape(wanted), metadata=_meta(inserted=True))
+                    edges.append((given_by, scale))
+                given_by = scale
             if factor is not None:
                 scale = f"{source}_scale"
                 nodes[scale] = nir.Scale(factor.reshape(wanted), metadata=_meta(inserted=True))
@@ -130,6 +137,14 @@ def _host_units(graph: Graph, source: str, name: str) -> NDArray[np.float64] | N
     if not isinstance(node, IntegerNeuron) or source not in graph.direct(name) or _all_static(graph, name):
         return None
     return np.asarray(node.scale / weight_unit(_exponent(graph, name)))
+
+
+def _payload_units(graph: Graph, source: str) -> NDArray[np.float64] | None:
+    """Factors from a relay's membrane to the value that it sends, rounding and saturation aside; None for others."""
+    node = graph.nodes[source]
+    if not isinstance(node, IntegerNeuron) or not node.payload_bits:
+        return None
+    return np.full(size(node), 2.0**-node.payload_shift)
 
 
 def delay_name(name: str) -> str:
@@ -279,9 +294,11 @@ def _neuron(graph: Graph, name: str, node: Node, written: Shape) -> nir.NIRNode:
         "line": node.line if node.line.size else np.zeros(1, np.int64),
         **_origin(node.origin),
     }
-    settings = {"static": node.static, "readout": node.readout, "lined": bool(node.line.size)}
+    settings: dict[str, Any] = {"static": node.static, "readout": node.readout, "lined": bool(node.line.size)}
+    if node.payload_bits:
+        settings |= {"payload_bits": node.payload_bits, "payload_shift": node.payload_shift}
     metadata = _meta(arrays, shape=node.shape, integer=True, **(_origin_settings(node.origin) | settings))
-    aligned = None if node.readout else node.threshold << ALIGNMENT_SHIFT
+    aligned = None if node.readout or node.payload_bits else node.threshold << ALIGNMENT_SHIFT
     return _primitive(full, dt, leak_u, leak, unit / np.where(leak > 0, leak, 1), aligned, metadata)
 
 
@@ -291,6 +308,8 @@ def _origin(node: LIF | LI) -> dict[str, NDArray[Any]]:
 
 
 def _origin_settings(node: LIF | LI) -> dict[str, Any]:
+    if isinstance(node, Relay):
+        return {"relay": True}
     return {"reset": node.reset, "static": node.static} if isinstance(node, LIF) else {}
 
 

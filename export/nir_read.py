@@ -16,7 +16,7 @@ import numpy as np
 from . import nir_extension
 from .errors import ExportError
 from .foreign.links import check
-from .graph import LI, LIF, Graph, HostStep, Input, IntegerNeuron, Node, Output, Settings, Synapses
+from .graph import LI, LIF, Graph, HostStep, Input, IntegerNeuron, Node, Output, Relay, Settings, Synapses
 from .levels import require
 from .linear import Conv2d, Dense, LinearMap, with_weight
 from .nir_build import METADATA, VERSION, build, delay_name
@@ -210,7 +210,8 @@ def _neuron(node: Any, header: dict[str, Any]) -> LIF | LI | IntegerNeuron:
         settings = {"static": header["static"], "reset": header["reset"]}
         origin: LIF | LI = LIF(shape, beta, arrays["threshold"], alpha=alpha, unit=unit, **settings)
     else:
-        origin = LI(shape, beta, alpha, unit)
+        kind = Relay if header.get("relay") else LI
+        origin = kind(shape, beta, alpha, unit)
     if "integer" not in header:
         return origin
     registers = ("current_decay", "membrane_decay", "bias_mantissa", "bias_exponent", "scale")
@@ -221,5 +222,7 @@ def _neuron(node: Any, header: dict[str, Any]) -> LIF | LI | IntegerNeuron:
         readout=header["readout"],
         origin=origin,
         line=arrays["line"] if header["lined"] else np.zeros(0, np.int64),
+        payload_bits=header.get("payload_bits", 0),
+        payload_shift=header.get("payload_shift", 0),
         **{key: arrays[key] for key in registers},
     )

@@ -22,7 +22,7 @@ from math import prod
 
 import numpy as np
 
-from . import formats, scales
+from . import formats, graded, scales
 from .calibration import Calibration
 from .errors import ExportError
 from .graph import LI, LIF, Floats, Graph, IntegerNeuron, Synapses
@@ -45,6 +45,7 @@ def quantise(
     strict: bool = False,
     compensate: bool | None = None,
     held: Graph | None = None,
+    payload_bits: int = formats.PAYLOAD_BITS,
 ) -> Graph:
     """Quantise a float graph.
 
@@ -65,6 +66,8 @@ def quantise(
     held : Graph, optional
         This graph as it was quantised before its weights and biases were tuned: populations keep its scales where what
         was learned still fits, weights are rounded to the nearest and biases stay.
+    payload_bits : int
+        Bits of the values that relays send at most, sign included (:mod:`.graded`).
 
     Raises
     ------
@@ -78,9 +81,14 @@ def quantise(
     # Ahead of its sample a population must be silent where spikes lag, or they would reach into the sample.
     late = any(isinstance(node, Synapses) and node.lag for node in graph.nodes.values())
     out = graph
+    valued = graded.lower_all(graph, calibration, bits, wide, compensate, payload_bits)
     for name in graph.select(LIF, LI):
         node = graph.nodes[name]
         assert isinstance(node, LIF | LI)
+        if name in valued:
+            for part, lowered in valued[name].items():
+                out = out.with_node(part, lowered)
+            continue
         direct = graph.direct(name) if isinstance(node, LIF) and node.static else []
         if direct and len(direct) == len(graph.sources(name)):
             assert isinstance(node, LIF)

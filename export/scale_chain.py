@@ -62,7 +62,9 @@ def scale_chain(integer: Graph, original: Graph | None = None) -> dict[str, list
             source = None if original is None else original.nodes.get(s)
             if isinstance(before, Synapses) and before.exponent is not None and isinstance(source, Synapses):
                 finer = next((n for n in integer.nodes.values() if getattr(n, "refines", "") == s), None)
-                links += _synapses(node, before, finer, source)
+                sender = integer.nodes[integer.sources(s)[0]]
+                unit = sender.payload_unit if isinstance(sender, IntegerNeuron) else 1.0
+                links += _synapses(node, before, finer, source, unit)
         chains[name] = links
     return chains
 
@@ -72,7 +74,10 @@ def graph_scale(node: IntegerNeuron) -> NDArray[np.float64]:
     return np.asarray(node.scale / node.origin.unit)
 
 
-def _synapses(node: IntegerNeuron, quantised: Synapses, finer: Node | None, source: Synapses) -> list[Link]:
+def _synapses(
+    node: IntegerNeuron, quantised: Synapses, finer: Node | None, source: Synapses, unit: float
+) -> list[Link]:
+    """Links of synapses behind what sends so many units a float unit."""
     assert quantised.exponent is not None
     map_, exponent = quantised.map, quantised.exponent
     weight = map_.weight.astype(np.int64)
@@ -81,7 +86,7 @@ def _synapses(node: IntegerNeuron, quantised: Synapses, finer: Node | None, sour
         exponent = finer.exponent
     scale = graph_scale(node)
     by_channel = scale.reshape(map_.channels, -1)[:, 0] / weight_unit(exponent)
-    back = weight / per_channel(map_, by_channel)
+    back = weight * unit / per_channel(map_, by_channel)
     links = [_worst("weight", source.map.weight.astype(np.float64), weight, back)]
     if source.bias is not None:
         value = bias_value(node.bias_mantissa, node.bias_exponent)

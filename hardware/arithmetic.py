@@ -18,6 +18,7 @@ from ..export.formats import (
     MIXED_SIGN_FACTOR,
     STATE_LIMIT,
     Ints,
+    payload_limit,
 )
 
 
@@ -39,6 +40,30 @@ def wrap_current(current: Ints) -> Ints:
 def saturate_membrane(membrane: Ints) -> Ints:
     """Clip a membrane to 24 bits, symmetric."""
     return np.clip(membrane, -(STATE_LIMIT - 1), STATE_LIMIT - 1)
+
+
+def payload(membrane: Ints, bits: int, shift: int) -> Ints:
+    """Value that a graded relay sends: its membrane in units of ``2^shift``, halves rounded up, saturated symmetrically.
+
+    Half a unit is added ahead of an arithmetic shift, so that rounding has no drift: a shift alone would lower every
+    value by half a unit on average, once a relay in series.
+    """
+    limit = payload_limit(bits)
+    return np.clip((membrane + ((1 << shift) >> 1)) >> shift, -limit, limit)
+
+
+def relay_step(synaptic_sum: Ints, bias: Ints | int, bits: int, shift: int) -> tuple[Ints, Ints, Ints]:
+    """One step of a graded relay: no memory, no threshold.
+
+    Current and membrane are those of a neuron that keeps nothing of either (registers of 4095 and 4096).
+
+    Returns
+    -------
+    current, membrane, payload : ndarray of int64
+    """
+    current = wrap_current(synaptic_sum << ALIGNMENT_SHIFT)
+    membrane = saturate_membrane(current + bias)
+    return current, membrane, payload(membrane, bits, shift)
 
 
 def synaptic_sum(total: Ints, exponent: int) -> Ints:

@@ -72,6 +72,8 @@ class Chip(BaseModel):
         A convolution kernel is stored once and not once a neuron.
     graded_spikes : Figure
         Spikes may carry a value.
+    graded_spike_bits : Figure, optional
+        Widest value of a spike, sign included; needed where spikes may carry one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -108,6 +110,7 @@ class Chip(BaseModel):
     reset_interval_power_of_two: Figure[Flag]
     shared_kernels: Figure[Flag]
     graded_spikes: Figure[Flag]
+    graded_spike_bits: Figure[Count] | None = None
 
     @model_validator(mode="after")
     def _shared_thresholds_are_counted(self) -> Chip:
@@ -115,6 +118,12 @@ class Chip(BaseModel):
             raise ValueError(
                 "threshold_configurations is missing; neurons without thresholds of their own need it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _graded_spikes_have_a_width(self) -> Chip:
+        if self.graded_spikes.value != (self.graded_spike_bits is not None):
+            raise ValueError("graded_spike_bits must be given where graded_spikes is true, and only there")
         return self
 
 

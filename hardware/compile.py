@@ -108,7 +108,11 @@ def compile_program(
 
 
 def _check_injection(graph: Graph, inject: str) -> None:
-    known = [n for n in graph.select(IntegerNeuron) if not getattr(graph.nodes[n], "readout", False)]
+    known = [
+        n
+        for n in graph.select(IntegerNeuron)
+        if isinstance(node := graph.nodes[n], IntegerNeuron) and not (node.readout or node.payload_bits)
+    ]
     if inject not in known:
         raise ProgramError(
             f"inject: {inject!r} is no firing population of {graph.name}; populations: {', '.join(known)}"
@@ -143,6 +147,8 @@ def _population(name: str, node: Any, start: int) -> Population:
         host_bias=node.static,
         readout=node.readout,
         reset=node.reset,
+        payload_bits=node.payload_bits,
+        payload_shift=node.payload_shift,
     )
 
 

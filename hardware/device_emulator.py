@@ -21,6 +21,7 @@ from ..export.formats import (
     DECAY_ONE,
     STATE_LIMIT,
     bias_value,
+    payload_limit,
 )
 from .emulation.dense import EXACT
 from .emulation.feed import reach
@@ -63,9 +64,9 @@ class DeviceEmulator:
         refuse_early(program)
         self.program, self.order = program, order(program)
         self.device = _device(device)
-        peak = {source.name: source.peak for source in program.sources}
+        graded = {p.name for p in program.populations if p.graded}
         self._kernels = {
-            g.name: PatchKernel(g.map, _exact(g, peak.get(g.source, 1)), self.device)
+            g.name: PatchKernel(g.map, _exact(g, program.peaks[g.source], g.source in graded), self.device)
             for g in program.synapses
         }
         cells = sum(s.size for s in program.sources) + sum(
@@ -121,7 +122,7 @@ class DeviceEmulator:
             for window in windows:
                 p = window.population
                 last = p.readout or not self.program.outputs_of(p.name)
-                self._keep(out, p.name, window.spikes.sum(1), window.spikes, detail, keep, last)
+                self._keep(out, p.name, (window.spikes != 0).sum(1), window.spikes, detail, keep, last)
                 if p.readout:
                     out.readouts[p.name] = window.v.cpu().numpy()
                 if states and (keep is None or p.name in keep):
@@ -168,7 +169,8 @@ class _Window:
         samples, steps = inputs.samples, program.timesteps
         self.population, self.recorded = p, recorded
         self.u, self.v = (torch.zeros(samples, p.size, dtype=torch.int64, device=device) for _ in range(2))
-        self.spikes = torch.zeros(samples, steps, p.size, dtype=torch.uint8, device=device)
+        kind = torch.int32 if p.graded else torch.uint8
+        self.spikes = torch.zeros(samples, steps, p.size, dtype=kind, device=device)
         shape = (samples, steps if recorded else 0, p.size)
         self.currents, self.membranes = (
             torch.zeros(shape, dtype=torch.int64, device=device) for _ in range(2)
@@ -184,7 +186,7 @@ class _Window:
 
     def advance(self, t: int, arriving: Tensor) -> None:
         """Step ``t``, by the rules of :mod:`spikewright.hardware.arithmetic`."""
-        reset = self.population.reset
+        p, reset = self.population, self.population.reset
         u = _kept(self.u, self.keep_u) + (arriving << ALIGNMENT_SHIFT)
         wrapped = torch.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, u)
         self.u = torch.where(wrapped <= -STATE_LIMIT, u + 2 * STATE_LIMIT, wrapped)
@@ -192,13 +194,16 @@ class _Window:
         if reset == "subtract-delayed":
             v = v - torch.where(self.v > self.aligned, self.aligned, 0)
         v = v.clamp(1 - STATE_LIMIT, STATE_LIMIT - 1)
-        fired = v > self.aligned
-        if reset == "zero":
-            v = torch.where(fired, 0, v)
-        elif reset == "subtract":
-            v = torch.where(fired, v - self.aligned, v)
+        if p.graded:
+            limit = payload_limit(p.payload_bits)
+            self.spikes[:, t] = ((v + ((1 << p.payload_shift) >> 1)) >> p.payload_shift).clamp(-limit, limit)
+        else:
+            self.spikes[:, t] = fired = v > self.aligned
+            if reset == "zero":
+                v = torch.where(fired, 0, v)
+            elif reset == "subtract":
+                v = torch.where(fired, v - self.aligned, v)
         self.v = v
-        self.spikes[:, t] = fired
         if self.recorded:
             self.currents[:, t], self.membranes[:, t] = self.u, v
 
@@ -211,8 +216,8 @@ def _factor(group: SynapseGroup) -> int:
     return 2 << group.exponent if group.exponent >= 0 else 1
 
 
-def _exact(group: SynapseGroup, peak: int) -> torch.dtype:
-    bound = reach(group.map) * peak
+def _exact(group: SynapseGroup, peak: int, signed: bool) -> torch.dtype:
+    bound = reach(group.map, signed) * peak
     dtype = next((d for d, limit in EXACT.items() if bound < limit), None)
     if dtype is None:
         raise ProgramError(f"synapse group {group.name}: sums up to {bound} have no exact float type")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ..export.formats import Ints, bias_value
 from ..export.order import stages
 from .emulation.feed import KERNELS, Choice, Feed, Kernel, unpack
+from .emulation.graded import GradedRelay
 from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
 from .emulation.scatter import arrange, leave
@@ -90,10 +91,17 @@ class Emulator:
         self.order = order(program)
         self.threads = threads or _processors()
         self.layouts = choose(program)
-        peak = {source.name: source.peak for source in program.sources}
+        graded = {p.name for p in program.populations if p.graded}
         always_on = {source.name for source in program.sources if source.constant}
         self.feeds = {
-            g.name: Feed(g, self.layouts[g.source], self.layouts[g.target], peak.get(g.source, 1), kernel)
+            g.name: Feed(
+                g,
+                self.layouts[g.source],
+                self.layouts[g.target],
+                program.peaks[g.source],
+                kernel,
+                signed=g.source in graded,
+            )
             for g in program.synapses
         }
         self.neurons: dict[str, Neurons] = {}
@@ -105,11 +113,12 @@ class Emulator:
             for name in fixed:
                 constant += _everything(self.feeds[name])
             feeds = [self.feeds[g.name] for g in groups if g.name not in fixed]
-            self.neurons[p.name] = Neurons(p, self.layouts[p.name], program.timesteps, feeds, constant)
+            kind = GradedRelay if p.graded else Neurons
+            self.neurons[p.name] = kind(p, self.layouts[p.name], program.timesteps, feeds, constant)
         # Counts of what nothing follows are the answer, whatever else is kept.
         self._last = {p.name for p in program.populations if p.readout or not program.outputs_of(p.name)}
-        # A raster byte of everything, and sums of four of the widest population.
-        neurons = sum(layout.neurons for layout in self.layouts.values())
+        # A raster byte of everything, four of graded relays, and sums of four of the widest population.
+        neurons = sum(layout.neurons * (4 if name in graded else 1) for name, layout in self.layouts.items())
         widest = max(p.size for p in program.populations)
         self.tile = max(1, TILE_BYTES // (program.timesteps * (neurons + 4 * widest)))
 
@@ -192,7 +201,7 @@ class Emulator:
         """Run a tile; its spike counts go to ``counts``, or as totals to the recording where that has no room for them."""
         program, samples = self.program, inputs.samples
         out = Recording("emulator", {}, {})
-        rasters: dict[str, NDArray[np.uint8]] = {}
+        rasters: dict[str, NDArray[Any]] = {}
         fired: dict[str, float] = {}
         pending = {name: len(program.outputs_of(name)) for name in self.layouts}
 
@@ -236,7 +245,7 @@ class Emulator:
     def _stage(
         self,
         stage: list[Population],
-        rasters: dict[str, NDArray[np.uint8]],
+        rasters: dict[str, NDArray[Any]],
         fired: dict[str, float],
         inputs: Inputs,
         recorded: list[bool],

@@ -283,6 +283,8 @@ def registers(program: Program, chip: Chip) -> list[Finding]:
     mantissa = (1 << (chip.bias_mantissa_bits.value - 1)) - 1
     found = []
     for p in program.populations:
+        if p.graded:  # a program of its own on the neuron, without decays
+            continue
         if (p.current_decay < 0).any():
             detail = f"current decay {p.current_decay.min()} keeps the whole current, {chip.title} loses 1/4096 a step"
             found.append(
@@ -311,6 +313,27 @@ def registers(program: Program, chip: Chip) -> list[Finding]:
     return found
 
 
+def graded_spikes(program: Program, chip: Chip) -> list[Finding]:
+    """Spikes carry values where a population sends some, wide enough for them."""
+    widest = None if chip.graded_spike_bits is None else chip.graded_spike_bits.value
+    found = []
+    for p in program.populations:
+        if not p.graded:
+            continue
+        if widest is None:
+            detail = f"is a graded relay that sends values of {p.payload_bits} bits, spikes of {chip.title} carry none"
+            remedy = "export the residual stream unrolled into synapses, or take a chip with graded spikes"
+            found.append(Finding("error", p.name, "graded spikes", detail, remedy))
+        elif p.payload_bits > widest:
+            detail = (
+                f"sends values of {p.payload_bits} bits, a spike of {chip.title} carries at most {widest}"
+            )
+            found.append(
+                Finding("error", p.name, "graded spikes", detail, f"quantise with a payload of {widest} bits")
+            )
+    return found
+
+
 def reset_interval(program: Program, chip: Chip) -> list[Finding]:
     """Where resets come every 2^n steps only, samples follow each other so."""
     period = program.period
@@ -327,7 +350,7 @@ def reset_interval(program: Program, chip: Chip) -> list[Finding]:
 #: Rules over cores, by what no placement can avoid.
 CORE_RULES: tuple[Rule, ...] = (cores, population_size, fan_in, thresholds)
 #: Rules over single numbers, which no placement changes.
-FORMAT_RULES: tuple[Rule, ...] = (weights, delays, registers, reset_interval)
+FORMAT_RULES: tuple[Rule, ...] = (weights, delays, registers, graded_spikes, reset_interval)
 
 
 def _stored(reach: Reach, chip: Chip) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -115,39 +116,47 @@ class States:
         )
 
 
-def reach(group: SynapseGroup, largest: Ints) -> Range:
-    """Smallest and largest sum of a synapse group when each input is anything from zero to its largest value.
+def reach(group: SynapseGroup, sent: Range) -> Range:
+    """Smallest and largest sum of a synapse group when each input is anything within its range.
 
-    Negative and positive weights are applied apart to the largest inputs, by the map itself: exact at borders too, and
-    never unrolled.
+    Negative and positive weights are applied apart to the ends of the ranges, by the map itself: exact at borders too,
+    and never unrolled.
 
     Parameters
     ----------
-    largest : ndarray of int64
-        (inputs,).
+    sent : Range
+        What the inputs may carry, zero included.
     """
-    x = torch.from_numpy(largest.astype(np.float64))[None]
     weight = group.map.weight.astype(np.float64)  # sums stay far below 2^53, where doubles are exact
-    low, high = (
-        group.map.forward(x, torch.from_numpy(np.ascontiguousarray(part)))[0].to(torch.int64).numpy()
-        for part in (np.minimum(weight, 0), np.maximum(weight, 0))
-    )
+    parts = [
+        torch.from_numpy(np.ascontiguousarray(p)) for p in (np.minimum(weight, 0), np.maximum(weight, 0))
+    ]
+
+    def sums(values: Ints, part: torch.Tensor) -> Ints:
+        if not values.any():
+            return np.zeros(prod(group.map.output_shape), np.int64)
+        x = torch.from_numpy(values.astype(np.float64))[None]
+        found: Ints = group.map.forward(x, part)[0].to(torch.int64).numpy()
+        return found
+
+    low = sums(sent.high, parts[0]) + sums(sent.low, parts[1])
+    high = sums(sent.high, parts[1]) + sums(sent.low, parts[0])
     return Range(hw.synaptic_sum(low, group.exponent), hw.synaptic_sum(high, group.exponent))
 
 
-def arrivals(program: Program, population: Population, largest: Mapping[str, Ints]) -> Arrivals:
+def arrivals(program: Program, population: Population, sent: Mapping[str, Range]) -> Arrivals:
     """What may arrive at a population.
 
     Parameters
     ----------
-    largest : mapping of str to ndarray of int64
-        Largest value that each line of a source, or spike of a population, may carry.
+    sent : mapping of str to Range
+        What each line of a source, or spike of a population, may carry, zero included.
     """
     sources = {source.name: source for source in program.sources}
     always, in_sample = Range.zero(population.size), Range.zero(population.size)
     constant = np.zeros(population.size, np.int64)
     for group in program.inputs_of(population.name):
-        found = reach(group, largest[group.source])
+        found = reach(group, sent[group.source])
         source = sources.get(group.source)
         if source is None or group.lag:  # what lags may arrive before, in or after the sample's own steps
             always = always + found
@@ -225,13 +234,22 @@ def _window(population: Population, phases: list[tuple[Range, int]], bias: Range
                 membrane = membrane + Range(
                     np.where(v.high > aligned, -aligned, 0), np.where(v.low > aligned, -aligned, 0)
                 )
-            after = _fired(membrane, aligned, p.reset)
+            after = _saturated(membrane) if p.graded else _fired(membrane, aligned, p.reset)
             steady = u.same(current) and v.same(after)
             u, v = current, after
-            out = out.hull(States(sums, before, membrane, u, v, membrane.high > aligned))
+            sends = payloads(p, v).magnitude > 0 if p.graded else membrane.high > aligned
+            out = out.hull(States(sums, before, membrane, u, v, sends))
             if steady:  # and so it stays while the same may arrive
                 break
     return out
+
+
+def payloads(relay: Population, membrane: Range) -> Range:
+    """What a graded relay may send, zero included."""
+    low, high = (
+        hw.payload(end, relay.payload_bits, relay.payload_shift) for end in (membrane.low, membrane.high)
+    )
+    return Range(np.minimum(low, 0), np.maximum(high, 0))
 
 
 def _kept(state: Range, register: Ints) -> Range:
@@ -251,12 +269,16 @@ def wrapped(current: Range) -> Range:
 
 def _fired(membrane: Range, aligned: Ints, reset: Reset) -> Range:
     """Range of the membranes after the spike check: what stayed silent, and what a spike leaves."""
-    low, high = hw.saturate_membrane(membrane.low), hw.saturate_membrane(membrane.high)
     if reset == "subtract-delayed":
-        return Range(low, high)
+        return _saturated(membrane)
+    low, high = hw.saturate_membrane(membrane.low), hw.saturate_membrane(membrane.high)
     fires, silent = high > aligned, low <= aligned
     left_low = np.maximum(low - aligned, 1) if reset == "subtract" else np.zeros_like(low)
     left_high = high - aligned if reset == "subtract" else np.zeros_like(high)
     bottom = np.where(silent, np.where(fires, np.minimum(low, left_low), low), left_low)
     top = np.where(fires, np.where(silent, np.maximum(aligned, left_high), left_high), high)
     return Range(bottom, top)
+
+
+def _saturated(membrane: Range) -> Range:
+    return Range(hw.saturate_membrane(membrane.low), hw.saturate_membrane(membrane.high))

@@ -75,6 +75,8 @@ def _detail(p: PopulationProof, fault: Fault, bounds: Bounds | None) -> str:
     end = "24 bits end at"
     if p.readout and 0 <= fault.limit < STATE_LIMIT - 1:
         what, end = "the membrane of a read-out may reach its threshold and be cleared", "the threshold is"
+    elif fault.kind == "may saturate" and 0 <= abs(fault.limit) < STATE_LIMIT - 1:
+        what, end = "the value that a graded relay sends may saturate", "its payload ends at"
     many = f" ({fault.neurons} of {p.neurons} neurons)" if fault.neurons > 1 else ""
     detail = f"{what}: neuron {fault.neuron} may come to {fault.value:,}, {end} {fault.limit:,}{many}"
     if bounds is not None and p.observed_bits is not None:

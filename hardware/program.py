@@ -74,6 +74,12 @@ class Population:
         What a spike does to the membrane: one of :data:`~spikewright.export.formats.RESETS`; Lava's neurons know ``zero`` only.
     relay : bool
         Hands spikes on a few steps later, to line branches up; not part of the network.
+    payload_bits : int
+        Makes a graded relay: at every step each neuron sends its membrane, rounded to units of ``2^payload_shift`` and
+        saturated to so many bits (sign included), as the value of one graded spike; zero sends nothing. It keeps nothing
+        from step to step and has no threshold. 0 for neurons that fire plain spikes.
+    payload_shift : int
+        See above; 0..23.
     """
 
     name: str
@@ -89,6 +95,8 @@ class Population:
     readout: bool = False
     reset: Reset = "zero"
     relay: bool = False
+    payload_bits: int = 0
+    payload_shift: int = 0
 
     def __post_init__(self) -> None:
         for name in ("current_decay", "membrane_decay"):
@@ -105,6 +113,16 @@ class Population:
     def bias(self) -> Ints:
         """Constant bias in membrane units."""
         return hw.bias_value(self.bias_mantissa, self.bias_exponent)
+
+    @property
+    def graded(self) -> bool:
+        """Whether it is a graded relay."""
+        return self.payload_bits > 0
+
+    @property
+    def peak(self) -> int:
+        """Largest magnitude that a spike carries."""
+        return hw.payload_limit(self.payload_bits) if self.graded else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +194,11 @@ class Program:
     def reset_offset(self, population: Population) -> int:
         """Lava's reset offset: states clear at steps t (counted from 1) with ``t % period == offset``."""
         return (population.start + 1) % self.period
+
+    @cached_property
+    def peaks(self) -> dict[str, int]:
+        """Largest magnitude that a spike of each source or population carries."""
+        return {s.name: s.peak for s in self.sources} | {p.name: p.peak for p in self.populations}
 
     @cached_property
     def isolated(self) -> bool:
@@ -355,3 +378,20 @@ def _check_population(p: Population) -> None:
         raise ProgramError(f"population {p.name}: starts at {p.start}, before the run does")
     if p.host_bias and p.bias_mantissa.any():
         raise ProgramError(f"population {p.name}: the host writes its bias, so it may have none of its own")
+    if p.payload_bits or p.payload_shift:
+        _check_relay(p)
+
+
+def _check_relay(p: Population) -> None:
+    low, high, shift = hw.PAYLOAD_BITS_MIN, hw.PAYLOAD_BITS_MAX, hw.PAYLOAD_SHIFT_MAX
+    if not low <= p.payload_bits <= high or not 0 <= p.payload_shift <= shift:
+        raise ProgramError(
+            f"population {p.name}: a payload of {p.payload_bits} bits in units of 2^{p.payload_shift}; a graded relay sends "
+            f"{low}..{high} bits in units of 2^0..2^{shift}"
+        )
+    keeps = (p.current_decay != hw.DECAY_ONE - 1).any() or (p.membrane_decay != hw.DECAY_ONE).any()
+    if keeps or p.threshold.any() or p.readout or p.reset != "zero":
+        raise ProgramError(
+            f"population {p.name}: is a graded relay, which has no memory, threshold or read-out: its decays are "
+            f"{hw.DECAY_ONE - 1} and {hw.DECAY_ONE}, its threshold 0 and its reset 'zero'"
+        )

@@ -15,6 +15,8 @@ from .program import Population, Program, ProgramError, SpikeSource, SynapseGrou
 
 FORMAT = "spikewright-program"
 VERSION = 2
+#: Version of programs with graded relays, which earlier releases cannot run; all others are written as before.
+GRADED_VERSION = 3
 MAPS: dict[str, type[LinearMap]] = {
     "dense": Dense, "conv2d": Conv2d, "conv3d": Conv3d, "conv_transpose2d": ConvTranspose2d, "sparse": Sparse
 }  # fmt: skip
@@ -27,6 +29,8 @@ _POPULATION_ARRAYS = (
     "bias_exponent",
     "scale",
 )
+#: What the header of a population of plain spikes leaves out.
+_OF_SPIKES = (*_POPULATION_ARRAYS, "payload_bits", "payload_shift")
 
 
 def save_program(program: Program, path: Path) -> None:
@@ -38,12 +42,14 @@ def save_program(program: Program, path: Path) -> None:
         arrays |= {f"{key}/{g.name}": array for key, array in map_arrays(g.map).items()}
     header = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": GRADED_VERSION if any(p.graded for p in program.populations) else VERSION,
         "name": program.name,
         "timesteps": program.timesteps,
         "period": program.period,
         "sources": [_plain(s, ()) for s in program.sources],
-        "populations": [_plain(p, _POPULATION_ARRAYS) for p in program.populations],
+        "populations": [
+            _plain(p, _POPULATION_ARRAYS if p.graded else _OF_SPIKES) for p in program.populations
+        ],
         "synapses": [{**_plain(g, ("map",)), "map": map_header(g.map)} for g in program.synapses],
         "host": program.host,
     }
@@ -73,8 +79,8 @@ def load_program(path: Path) -> Program:
     kind, version = (
         (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
     )
-    if kind != FORMAT or version != VERSION:
-        wanted = f"{FORMAT} version {VERSION}"
+    if kind != FORMAT or version not in (VERSION, GRADED_VERSION):
+        wanted = f"{FORMAT} version {VERSION} or {GRADED_VERSION}"
         raise ProgramError(f"{path}: {kind} version {version}, this release reads {wanted}; export it again")
     try:
         program = _build(header, arrays)

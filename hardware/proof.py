@@ -13,9 +13,17 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..export.formats import ALIGNMENT_SHIFT, STATE_BITS, STATE_LIMIT, WEIGHT_BITS, WEIGHT_EXPONENT_MIN, Ints
+from ..export.formats import (
+    ALIGNMENT_SHIFT,
+    STATE_BITS,
+    STATE_LIMIT,
+    WEIGHT_BITS,
+    WEIGHT_EXPONENT_MIN,
+    Ints,
+    payload_limit,
+)
 from .emulator import order
-from .intervals import Arrivals, Range, States, arrivals, host_bias, worst_case
+from .intervals import Arrivals, Range, States, arrivals, host_bias, payloads, worst_case
 from .observed import Bounds, Observed
 from .program import Population, Program, ProgramError, SynapseGroup, validate
 
@@ -36,7 +44,8 @@ class Fault:
     Attributes
     ----------
     kind : str
-        ``may wrap`` (the current) or ``may saturate`` (the membrane; also a read-out that may reach its threshold).
+        ``may wrap`` (the current) or ``may saturate`` (the membrane; also a read-out that may reach its threshold, and the
+        value that a graded relay sends).
     neuron : int
         The one that may go farthest beyond its limit.
     value, limit : int
@@ -169,17 +178,26 @@ def prove(
     validate(program)
     _check_bounds(program, bounds)
     given = host_biases or {}
-    largest = {s.name: np.full(s.size, s.peak, np.int64) for s in program.sources}
-    largest |= {p.name: np.ones(p.size, np.int64) for p in program.populations}
+    sent = {s.name: _up_to(np.full(s.size, s.peak, np.int64)) for s in program.sources}
+    for p in program.populations:
+        peak = np.full(p.size, p.peak, np.int64)
+        sent[p.name] = Range(-peak, peak) if p.graded else _up_to(peak)
     found: dict[str, PopulationProof] = {}
     for stage in order(program):
         for p in stage:
-            arriving = arrivals(program, p, largest)
+            arriving = arrivals(program, p, sent)
             proof = _population(program, p, arriving, host_bias(p, given.get(p.name)), bounds)
             found[p.name] = proof
             # Who cannot fire sends nothing; within a loop the later ones are still taken to send.
-            largest[p.name] = proof.by_weights.may_fire.astype(np.int64)
+            states = proof.by_weights
+            sent[p.name] = (
+                payloads(p, states.membrane_after) if p.graded else _up_to(states.may_fire.astype(np.int64))
+            )
     return Proof(program.name, tuple(found[p.name] for p in program.populations), bounds)
+
+
+def _up_to(peak: Ints) -> Range:
+    return Range(np.zeros_like(peak), peak)
 
 
 def _check_bounds(program: Program, bounds: Bounds | None) -> None:
@@ -197,7 +215,7 @@ def _population(
         _fault(program, p, arriving, bias, states, kind) for kind in excess if excess[kind].max() > 1
     )
     harmless = 0
-    if not p.readout and p.reset == "zero":
+    if not p.readout and not p.graded and p.reset == "zero":
         harmless = int((states.membrane.high >= STATE_LIMIT).sum())
     current_bits, membrane_bits = (_bits(ratio) for ratio in excess.values())
     proof = PopulationProof(p.name, p.size, p.readout, states, faults, harmless, current_bits, membrane_bits)
@@ -225,6 +243,9 @@ def _limits(p: Population) -> dict[Kind, tuple[Range, bool]]:
         top = np.minimum(top, np.left_shift(p.threshold, ALIGNMENT_SHIFT))
     # What saturates upward is above every threshold there is: it fires, and a spike clears the membrane.
     matters = p.readout or p.reset != "zero"
+    if p.graded:  # beyond its last value a relay sends that one still
+        top = np.minimum(top, payload_limit(p.payload_bits) << p.payload_shift)
+        return {"may wrap": (Range(1 - full, full), True), "may saturate": (Range(-top, top), True)}
     return {"may wrap": (Range(1 - full, full), True), "may saturate": (Range(1 - full, top), matters)}
 
 
@@ -306,6 +327,8 @@ def _halvings(
             p.start,
             readout=p.readout,
             reset=p.reset,
+            payload_bits=p.payload_bits,
+            payload_shift=p.payload_shift,
         )
         constant = arriving.constant[neurons]
         steady = np.sign(constant) * -(-np.abs(constant) >> k)

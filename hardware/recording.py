@@ -27,7 +27,7 @@ class Recording:
     readouts : dict of str to ndarray of int64
         Membrane at the last step of each sample, by read-out population: (samples, neurons).
     spikes : dict of str to ndarray of uint8
-        Rasters (samples, timesteps, neurons), when asked for.
+        Rasters (samples, timesteps, neurons), when asked for; of graded relays the values sent, as int32.
     currents, membranes : dict of str to ndarray of int64
         States after each step (samples, timesteps, neurons), when asked for.
     overhead_spikes : dict of str to int, or None
@@ -42,7 +42,7 @@ class Recording:
     backend: str
     counts: dict[str, Ints]
     readouts: dict[str, Ints]
-    spikes: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    spikes: dict[str, NDArray[Any]] = field(default_factory=dict)
     currents: dict[str, Ints] = field(default_factory=dict)
     membranes: dict[str, Ints] = field(default_factory=dict)
     overhead_spikes: dict[str, int] | None = None

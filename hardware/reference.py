@@ -49,7 +49,8 @@ def _stream(program: Program, inputs: Inputs, began: float) -> Recording:
     samples, total = inputs.samples, program.steps(inputs.samples)
     names = [s.name for s in program.sources] + [p.name for p in program.populations]
     size = {s.name: s.size for s in program.sources} | {p.name: p.size for p in program.populations}
-    spikes = {n: np.zeros((total, size[n]), np.uint8) for n in names}
+    graded = {p.name for p in program.populations if p.graded}
+    spikes = {n: np.zeros((total, size[n]), np.int32 if n in graded else np.uint8) for n in names}
     currents = {p.name: np.zeros((total, p.size), np.int64) for p in program.populations}
     membranes = {p.name: np.zeros((total, p.size), np.int64) for p in program.populations}
     matrices = {g.name: unroll(g.map).astype(np.int64) for g in program.synapses}
@@ -70,18 +71,23 @@ def _stream(program: Program, inputs: Inputs, began: float) -> Recording:
             if t % program.period == program.reset_offset(p):
                 u[p.name][:] = 0
                 v[p.name][:] = 0
-            u[p.name], v[p.name], fired = hw.lif_step(
-                u[p.name],
-                v[p.name],
-                arriving,
-                current_decay=p.current_decay,
-                membrane_decay=p.membrane_decay,
-                threshold=p.threshold,
-                bias=_bias(p, inputs, t, program.period),
-                reset=p.reset,
-            )
+            bias = _bias(p, inputs, t, program.period)
+            sent: NDArray[Any]
+            if p.graded:
+                u[p.name], v[p.name], sent = hw.relay_step(arriving, bias, p.payload_bits, p.payload_shift)
+            else:
+                u[p.name], v[p.name], sent = hw.lif_step(
+                    u[p.name],
+                    v[p.name],
+                    arriving,
+                    current_decay=p.current_decay,
+                    membrane_decay=p.membrane_decay,
+                    threshold=p.threshold,
+                    bias=bias,
+                    reset=p.reset,
+                )
             spikes[p.name][t - 1], currents[p.name][t - 1], membranes[p.name][t - 1] = (
-                fired,
+                sent,
                 u[p.name],
                 v[p.name],
             )
@@ -106,7 +112,7 @@ def _bias(p: Population, inputs: Inputs, t: int, period: int) -> Ints:
 def windowed(
     program: Program,
     samples: int,
-    spikes: dict[str, NDArray[np.uint8]],
+    spikes: dict[str, NDArray[Any]],
     currents: dict[str, Ints],
     membranes: dict[str, Ints],
     backend: str,
@@ -127,7 +133,9 @@ def windowed(
         return window.reshape(samples, program.period, -1)[:, : program.timesteps]
 
     rasters = {name: cut(name, record) for name, record in spikes.items()}
-    inside = {p.name: int(rasters[p.name].sum()) for p in program.populations if p.name in rasters}
+    inside = {
+        p.name: int(np.count_nonzero(rasters[p.name])) for p in program.populations if p.name in rasters
+    }
     windows_v = {name: cut(name, record) for name, record in membranes.items()}
     return Recording(
         backend=backend,
@@ -138,6 +146,6 @@ def windowed(
         spikes=rasters,
         currents={name: cut(name, record) for name, record in currents.items()},
         membranes=windows_v,
-        overhead_spikes={name: int(spikes[name].sum()) - count for name, count in inside.items()},
+        overhead_spikes={name: int(np.count_nonzero(spikes[name])) - count for name, count in inside.items()},
         seconds=seconds,
     )

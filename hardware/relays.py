@@ -112,14 +112,17 @@ def lay_out(
     """
     start = {s.name: 0 for s in sources} | {p.name: p.start for p in populations}
     shape = {s.name: s.shape for s in sources} | {p.name: p.shape for p in populations}
-    graded = {s.name for s in sources if s.peak > 1}
+    graded = {s.name for s in sources if s.peak > 1} | {p.name for p in populations if p.graded}
     relays: dict[str, Population] = {}
     hops: list[SynapseGroup] = []
     laid = []
     for group in groups:
         wait = group.delay
         by_relay = (
-            bool(wait) and costs.in_synapses and _relay_is_cheaper(group, prod(shape[group.source]), costs)
+            bool(wait)
+            and costs.in_synapses
+            and group.source not in graded
+            and _relay_is_cheaper(group, prod(shape[group.source]), costs)
         )
         name = group.source
         while wait > (0 if by_relay else costs.longest):

@@ -27,7 +27,7 @@ def silent(
     Parameters
     ----------
     program : Program
-        Read-outs and relays of it are passed over.
+        Read-outs and relays, graded ones among them, of it are passed over.
     float_rates, integer_rates : mapping of str to ndarray
         Spikes by population over the same samples, as counts or rates: (neurons,) or (samples, neurons).
     share : float
@@ -47,7 +47,7 @@ def silent(
         raise ProgramError(f"share: {share} is outside 0..1")
     out = []
     for p in program.populations:
-        if p.readout or p.relay or p.name not in float_rates or p.name not in integer_rates:
+        if p.readout or p.relay or p.graded or p.name not in float_rates or p.name not in integer_rates:
             continue
         before, after = (_rates(p.name, p.size, rates[p.name]) for rates in (float_rates, integer_rates))
         fired = before > 0

@@ -7,6 +7,9 @@ on an analogue stream; between two populations everything is linear, so that on 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import snntorch as snn
 import torch
 from torch import Tensor, nn
@@ -16,7 +19,7 @@ from .initialise import xavier
 from .neurons import Leaky
 from .potentials import leaky_weights
 from .time_embedding import TimeEmbedding
-from .unet_blocks import Fire, SpikingResample, SpikingResidual, conv, integrate_and_fire
+from .unet_blocks import Fire, HandOn, SpikingResample, SpikingResidual, conv, integrate_and_fire
 from .unet_layout import UNetConfig, plan
 
 READOUT_BETA = 0.8  # membrane decay of the read-out
@@ -67,6 +70,44 @@ class SpikingUNet(EpsilonPrediction):
         else:
             self.tail = xavier(nn.Conv2d(width, config.in_channels, 3, padding=1), LINEAR_GAIN)
         self.readout = snn.Leaky(beta=READOUT_BETA, reset_mechanism="none", init_hidden=True, output=True)
+        self.relays = nn.ModuleDict()  # empty but in :meth:`relayed`
+
+    @property
+    def relay_points(self) -> tuple[str, ...]:
+        """What leaves a stream that something analogue reads: the entrance, or a block.
+
+        A shortcut reads it, at once or on the way up, or the linear tail does; where shortcuts read spikes, nothing.
+        """
+        if self.config.build == "lean":
+            return ()
+        points, leaves, taken = [], "entrance", len(self.plan.down) + 1
+        for index, stage in enumerate(self.plan.stages):
+            if index < taken or stage.kind == "residual":
+                points.append(leaves)
+            leaves = stage.name
+        return (*points, leaves) if self.config.build == "chip" else tuple(points)
+
+    @contextmanager
+    def relayed(self) -> Iterator[None]:
+        """Streams that something analogue reads pass through relays, which hold one step's values and change nothing.
+
+        Whatever is traced meanwhile hands these values on instead of composing shortcuts into synapses. They are in
+        :meth:`step` and :meth:`stream_step`.
+
+        Raises
+        ------
+        ValueError
+            The build has no analogue stream.
+        """
+        if not self.relay_points:
+            raise ValueError(f"a {self.config.build} build reads spikes only; there is no stream to relay")
+        for name in self.relay_points:
+            self.relays[name] = snn.Leaky(beta=0.0, reset_mechanism="none", init_hidden=True, output=True)
+        self.relays.train(self.training)
+        try:
+            yield
+        finally:
+            self.relays.clear()
 
     def time_currents(self, times: Tensor) -> list[Tensor]:
         """Currents of the time at indices (N,): (N, out) for each residual block, in order."""
@@ -78,10 +119,16 @@ class SpikingUNet(EpsilonPrediction):
             currents.append(block.time(vectors))
         return currents
 
-    def body(self, spikes: Tensor, currents: list[Tensor], fire: Fire) -> Tensor:
+    def body(
+        self,
+        spikes: Tensor,
+        currents: list[Tensor],
+        fire: Fire,
+        hand_on: HandOn = lambda name, stream: stream,
+    ) -> Tensor:
         """Stream (N, channels, H, W) ahead of the tail, from the spikes of the coding layer."""
         waiting = iter(currents)
-        stream: Tensor = self.entrance_norm(self.entrance(spikes))
+        stream = hand_on("entrance", self.entrance_norm(self.entrance(spikes)))
         left: list[tuple[Tensor, Tensor]] = []  # streams of the way down, with the spikes that they became
         taken = len(self.plan.down) + 1
         for index, stage in enumerate(self.plan.stages):
@@ -94,7 +141,7 @@ class SpikingUNet(EpsilonPrediction):
                 out, fired = block.evaluate(stream, fire)
             if index < taken:
                 left.append((stream, fired))
-            stream = out
+            stream = hand_on(stage.name, out)
         return stream
 
     def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -166,4 +213,8 @@ class SpikingUNet(EpsilonPrediction):
             )
             end += stage.out
         spikes = self.coding_n(self.coding_norm(self.coding(images)))
-        return self.body(spikes, currents, lambda name, neuron, current: neuron(current))
+
+        def hand_on(name: str, stream: Tensor) -> Tensor:
+            return self.relays[name](stream)[1] if name in self.relays else stream
+
+        return self.body(spikes, currents, lambda name, neuron, current: neuron(current), hand_on)

@@ -20,6 +20,8 @@ from .unet_layout import Stage
 
 #: Spikes of a population, by its name, from its current.
 Fire: TypeAlias = Callable[[str, Leaky, Tensor], Tensor]
+#: A stream as what comes behind sees it, by the name of what it leaves.
+HandOn: TypeAlias = Callable[[str, Tensor], Tensor]
 
 
 def integrate_and_fire() -> Leaky:

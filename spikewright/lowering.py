@@ -17,13 +17,14 @@ from .export.calibration import Calibration
 from .export.correct_biases import quantise_corrected
 from .export.fine_tune import Schedule, fine_tune
 from .export.float_run import run_float
-from .export.graph import Graph, HostStep
+from .export.formats import PAYLOAD_BITS
+from .export.graph import Graph, HostStep, Relay
 from .export.nir_build import DENSE_LIMIT
 from .export.nir_read import read_graph
 from .export.nir_write import write_nir
 from .export.passes import to_float
 from .export.trace import trace
-from .hardware.chip import load_chip
+from .hardware.chip import Chip, load_chip
 from .hardware.compile import compile_program
 from .hardware.overflow import require_no_overflow
 from .hardware.program import Program
@@ -114,6 +115,7 @@ def lower(
     chip: str | None = None,
     tune: Tuning | None = None,
     dense_limit: int = DENSE_LIMIT,
+    payload_bits: int = PAYLOAD_BITS,
 ) -> Lowered:
     """Export, quantise and compile a module, and write every level.
 
@@ -139,11 +141,13 @@ def lower(
         Fine-tune weights for their bits.
     dense_limit : int
         As in :func:`~spikewright.export.nir_write.write_nir`.
+    payload_bits : int
+        Bits of the values that graded relays send, at most.
 
     Raises
     ------
     BuildError
-        Fine-tuning is asked of wide weights, or with a proof of all states.
+        Fine-tuning is asked of wide weights, with a proof of all states or around relays; or the chip has no graded spikes.
     """
     if tune is not None and (wide or strict):
         raise BuildError(
@@ -157,12 +161,19 @@ def lower(
     graph = to_float(traced)
     for step in host_steps:
         graph = graph.with_host_step(step)
+    if chip is not None:
+        _require_graded_spikes(graph, load_chip(chip), payload_bits)
+    if tune is not None and graph.select(Relay):
+        raise BuildError(
+            f"{name}: weights around graded relays are not fine-tuned; leave out tune, or unroll the stream"
+        )
     graph = write_nir(graph, folder / FLOAT, dense_limit)
     calibration = Calibration.of(run_float(graph, samples))
     if tune is None:
         quantised = quantise_corrected(
-            graph, samples, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict
-        )
+            graph, samples, calibration, bits=bits, per_channel=per_channel, wide=wide, strict=strict,
+            payload_bits=payload_bits,
+        )  # fmt: skip
     else:
         quantised = fine_tune(
             graph, samples if tune.samples is None else tune.samples, calibration, targets=tune.targets, bits=bits,
@@ -175,6 +186,23 @@ def lower(
         require_no_overflow(program)
     save_program(program, folder / PROGRAM)
     return load(folder)
+
+
+def _require_graded_spikes(graph: Graph, chip: Chip, bits: int) -> None:
+    """Refuse relays on a chip whose spikes carry no such values, before anything is quantised."""
+    relays = graph.select(Relay)
+    if not relays:
+        return
+    if chip.graded_spike_bits is None:
+        raise BuildError(
+            f"{relays[0]}: is a graded relay, spikes of {chip.title} carry no values; unroll the stream "
+            "(residual = 'unrolled'), or take a chip with graded spikes"
+        )
+    if bits > chip.graded_spike_bits.value:
+        raise BuildError(
+            f"{relays[0]}: a payload of {bits} bits, a spike of {chip.title} carries {chip.graded_spike_bits.value}; "
+            "ask for fewer payload bits"
+        )
 
 
 def load(folder: Path) -> Lowered:

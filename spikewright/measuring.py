@@ -163,6 +163,8 @@ def sum_up(lowered: Lowered, layers: list[LayerCount], baseline: MacCount) -> pa
         host_macs=host.operations(lowered.program),
         overhead_spikes=sums.overhead_spikes,
         sops_per_mac=sums.sops / baseline.macs,
+        graded_sops=sums.graded_sops,
+        payload_bits=sums.payload_bits,
     )
 
 

@@ -7,11 +7,12 @@ import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from .errors import RecipeError
+from .export.formats import PAYLOAD_BITS, PAYLOAD_BITS_MAX, PAYLOAD_BITS_MIN
 from .models.esvae import ESVAEConfig
 from .models.physformer_layout import PhysFormerConfig
 from .models.recipe import (
@@ -36,6 +37,9 @@ from .models.recipe import (
 from .models.sdid import SDIDConfig
 from .models.unet_layout import UNetConfig
 from .models.vector_quantised import VQConfig
+
+#: How the analogue stream between the blocks of a U-Net gets onto a chip; see :class:`UNetDeployRecipe`.
+Residual: TypeAlias = Literal["unrolled", "graded"]
 
 
 class QuantiseRecipe(Section):
@@ -121,6 +125,11 @@ class UNetDeployRecipe(DeployRecipe):
         Images that are generated on Lava as well, in so many steps of DDIM.
     noise_images : int
         Test images that the error of the noise is taken over.
+    residual : str
+        The analogue stream between blocks: ``unrolled`` into synapses from the spikes that it is made of, or ``graded``,
+        held by relays that send it on as values of spikes, on a chip that has such.
+    payload_bits : int
+        Bits of such a value at most, sign included.
     """
 
     sampler: Literal["ddim", "ddpm"] = "ddim"
@@ -129,6 +138,8 @@ class UNetDeployRecipe(DeployRecipe):
     lava_generations: PositiveInt = 2
     lava_sampling_steps: PositiveInt = 3
     noise_images: PositiveInt = 2000
+    residual: Residual = "unrolled"
+    payload_bits: Annotated[int, Field(ge=PAYLOAD_BITS_MIN, le=PAYLOAD_BITS_MAX)] = PAYLOAD_BITS
 
 
 class PulseDeployRecipe(DeployRecipe):
@@ -233,6 +244,16 @@ class UNetRecipe(Recipe):
             if steps > self.model.diffusion_steps:
                 raise ValueError(
                     f"deploy.{name} = {steps}: the diffusion has {self.model.diffusion_steps} steps"
+                )
+        if self.deploy.residual == "graded":
+            if self.model.build == "lean":
+                raise ValueError(
+                    "deploy.residual = 'graded': shortcuts of the lean build read spikes, there is no stream to relay; "
+                    "leave it out, or take model.build = 'chip'"
+                )
+            if self.quantise.tune:
+                raise ValueError(
+                    "deploy.residual = 'graded': weights around relays are not fine-tuned; set quantise.tune = 0"
                 )
         return self
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 #: What a model may price; active and inactive updates make up the neuron updates.
 Counted: TypeAlias = Literal[
     "sops",
+    "graded_sops",
     "spikes",
     "messages",
     "hops_east_west",
@@ -26,7 +27,9 @@ Counted: TypeAlias = Literal[
     "ann_activations",
 ]
 #: What grows and shrinks with the spike rate.
-SPIKE_DRIVEN: tuple[Counted, ...] = ("sops", "spikes", "messages", "hops_east_west", "hops_north_south")
+SPIKE_DRIVEN: tuple[Counted, ...] = (
+    "sops", "graded_sops", "spikes", "messages", "hops_east_west", "hops_north_south"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Activity:
         Values that the ANN's counted layers write.
     hops_east_west, hops_north_south : float, optional
         Hops of spikes from tile to tile along rows and columns of the chip; none without a placement.
+    graded_sops : float
+        Those of the synaptic operations that multiply a weight by the value of a graded spike.
     """
 
     sops: float
@@ -69,6 +74,7 @@ class Activity:
     ann_activations: float = 0.0
     hops_east_west: float | None = None
     hops_north_south: float | None = None
+    graded_sops: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -99,6 +105,7 @@ class Activity:
             ann_activations=ann.activations,
             hops_east_west=None if hops is None else hops.east_west,
             hops_north_south=None if hops is None else hops.north_south,
+            graded_sops=counts.graded_sops,
         )
 
     def amount(self, counted: Counted) -> float:

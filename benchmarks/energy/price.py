@@ -50,7 +50,8 @@ class Energy:
 
 def price(model: EnergyModel, activity: Activity) -> Energy:
     """What a sample costs under a model."""
-    parts = {part.name: _energy(model, (part,), activity) for part in model.parts}
+    priced = [part for part in model.parts if part.per != "graded_sops" or activity.graded_sops]
+    parts = {part.name: _energy(model, (part,), activity) for part in priced}
     snn = sum(parts.values())
     ann = _energy(model, model.ann_fp32, activity)
     int8 = _energy(model, model.ann_int8, activity) if model.ann_int8 else None
@@ -101,6 +102,13 @@ def _remarks(model: EnergyModel, activity: Activity, even: float | None) -> list
             if activity.hops_east_west is None
             else "Hops are an estimate: cores lie along the mesh in the order of the placement, and the links between "
             "chips are not priced."
+        )
+    if activity.graded_sops:
+        remarks.append(
+            "A message that carries a value costs what one without does."
+            if "graded_sops" in priced
+            else "A synaptic operation of a graded spike costs what one of a plain spike does, and so does its message: "
+            "multiplying and the bits of its value are not priced."
         )
     if not activity.rate:
         remarks.append("There is no break-even rate because nothing fired.")

@@ -230,6 +230,11 @@ class Totals(Part):
     sops_per_mac: float = Field(
         description="Synaptic operations over the ANN baseline's multiply-accumulates."
     )
+    graded_sops: Amount = Field(
+        default=0.0,
+        description="Those of the synaptic operations that multiply a weight by the value of a graded spike.",
+    )
+    payload_bits: Amount = Field(default=0.0, description="Bits of such values delivered to populations.")
 
 
 class Baseline(Part):

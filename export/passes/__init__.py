@@ -9,6 +9,7 @@ from .join_maps import join_maps
 from .lift_host_functions import lift_host_functions
 from .lower_max_pool import lower_max_pool
 from .lower_products import lower_products
+from .mark_relays import mark_relays
 from .mark_static_inputs import mark_static_inputs
 from .remove_identity import remove_identity
 from .remove_unseen import remove_unseen
@@ -20,6 +21,7 @@ TO_FLOAT: tuple[Pass, ...] = (
     lower_max_pool,
     remove_identity,
     fold_batch_norm,
+    mark_relays,
     lift_host_functions,
     join_maps,
     mark_static_inputs,

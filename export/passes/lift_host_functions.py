@@ -7,7 +7,7 @@ chip; the host may cut there and inject spikes of its own.
 from __future__ import annotations
 
 from ..errors import ExportError
-from ..graph import LI, LIF, Graph, HostFunction, HostStep, Output
+from ..graph import LI, LIF, Graph, HostFunction, HostStep, Output, Relay
 
 
 def lift_host_functions(graph: Graph) -> Graph:
@@ -28,8 +28,10 @@ def lift_host_functions(graph: Graph) -> Graph:
                 raise ExportError(
                     f"{name}: resamples the output of {sources[0]}, which is not a spiking layer"
                 )
-        elif not isinstance(before, LI) or not all(
-            isinstance(graph.nodes[t], Output) for t in graph.targets(name)
+        elif (
+            not isinstance(before, LI)
+            or isinstance(before, Relay)
+            or not all(isinstance(graph.nodes[t], Output) for t in graph.targets(name))
         ):
             raise ExportError(
                 f"{name}: {node.kind} is the host's and may stand only between a membrane read-out and the output"

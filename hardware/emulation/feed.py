@@ -45,9 +45,17 @@ def first_guess(kernel: Kernel) -> tuple[float, float]:
     return 1.5 / product_rate(kernel), 5e-6
 
 
-def reach(map_: LinearMap) -> int:
-    """Largest magnitude of a sum of binary spikes, and so of every partial sum: all of one sign fire."""
+def reach(map_: LinearMap, signed: bool = False) -> int:
+    """Largest magnitude of a sum of spikes of one, and so of every partial sum.
+
+    Parameters
+    ----------
+    signed : bool
+        They may also carry minus one. Otherwise the sum is largest where all weights of one sign see a spike.
+    """
     weight = map_.weight.astype(np.int64)
+    if signed:
+        return int(channel_sum(map_, np.abs(weight)).max(initial=0))
     return max(int(channel_sum(map_, np.maximum(sign * weight, 0)).max(initial=0)) for sign in (1, -1))
 
 
@@ -127,9 +135,11 @@ class Feed:
     source, target : Layout
         Orders of the two populations.
     peak : int
-        Largest spike of the source.
+        Largest magnitude of a spike of the source.
     forced : str, optional
         Kernel to take where it can run the map.
+    signed : bool
+        Spikes may be negative, as those of graded relays: their rasters are int32, which only the float kernels take.
     """
 
     group: SynapseGroup
@@ -137,6 +147,7 @@ class Feed:
     target: Layout
     peak: int
     forced: Kernel | None = None
+    signed: bool = False
     estimates: dict[Kernel, Estimate] = field(default_factory=dict)
     last: tuple[Kernel, float] | None = None  # what ran last, and the share of inputs that fired
     runs: int = 0
@@ -144,7 +155,7 @@ class Feed:
     def __post_init__(self) -> None:
         wanted = ends(self.group.map) or (self.source, self.target)
         self.inside, self.outside = wanted
-        self.bound = reach(self.group.map) * self.peak
+        self.bound = reach(self.group.map, self.signed) * self.peak
         self.factor = int(hw.synaptic_sum(np.ones(1, np.int64), self.group.exponent)[0])
         self.kernels = self._possible()
         if self.forced not in self.kernels:
@@ -155,13 +166,15 @@ class Feed:
         self.lines = _lines(self.group.map)
 
     def _possible(self) -> tuple[Kernel, ...]:
-        found: list[Kernel] = ["events"]
-        if takes(self.group.map, self.peak):
-            found.append("gather")
-        if takes_tables(self.group.map, self.peak):
-            found.append("table")
-        if IntegerKernel.takes(self.group.map, self.peak):
-            found.append("int8")
+        found: list[Kernel] = []
+        if not self.signed:
+            found.append("events")
+            if takes(self.group.map, self.peak):
+                found.append("gather")
+            if takes_tables(self.group.map, self.peak):
+                found.append("table")
+            if IntegerKernel.takes(self.group.map, self.peak):
+                found.append("int8")
         exact = [str(dtype).removeprefix("torch.") for dtype, limit in EXACT.items() if self.bound < limit]
         if not exact:
             raise ProgramError(

@@ -41,7 +41,7 @@ class Window:
     Attributes
     ----------
     spikes : ndarray of uint8
-        (samples, steps, neurons padded to words).
+        (samples, steps, neurons padded to words); of graded relays int32.
     counts, last : ndarray
         Spikes of each sample, and the membrane at its last step: (samples, neurons).
     currents, membranes : ndarray of int64

@@ -54,7 +54,7 @@ class Files:
                 self.entries[p.name][:] = -1
             spikes, currents, membranes = job.record(index)
             if job.recorded(index):
-                self.spikes[p.name] = _mapped(spikes, np.uint8, (job.rows, p.size))
+                self.spikes[p.name] = _mapped(spikes, np.int32 if p.graded else np.uint8, (job.rows, p.size))
             if index in job.states:
                 self.currents[p.name] = _mapped(currents, np.int32, (job.rows, p.size))
                 self.membranes[p.name] = _mapped(membranes, np.int32, (job.rows, p.size))

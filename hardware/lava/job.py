@@ -77,7 +77,7 @@ class Job:
         return mantissas, exponents, entries
 
     def record(self, population: int) -> tuple[Path, Path, Path]:
-        """Recorded spikes (uint8), u and v (int32) in global time: (rows, neurons)."""
+        """Recorded spikes (uint8; int32 of graded relays), u and v (int32) in global time: (rows, neurons)."""
         spikes, u, v = (self.path(f"{quantity}-{population}.npy") for quantity in ("spikes", "u", "v"))
         return spikes, u, v
 

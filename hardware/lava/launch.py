@@ -7,6 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
+from ...export import formats
+from ...export.linear import channel_sum
 from ..program import Program
 from .compat import available
 from .job import Job
@@ -33,7 +37,7 @@ def require(program: Program) -> None:
     LavaUnavailable
         Lava cannot be imported.
     LavaError
-        A population resets by subtraction.
+        A population resets by subtraction, or sums of graded spikes may leave the 32 bits that Lava computes in.
     """
     possible, reason = available()
     if not possible:
@@ -43,6 +47,17 @@ def require(program: Program) -> None:
         raise LavaError(
             f"{subtract}: resets by subtraction, which no neuron of Lava does; use the reference or emulator"
         )
+    graded = {p.name for p in program.populations if p.graded}
+    for g in program.synapses:
+        if g.source not in graded:
+            continue
+        weights = int(channel_sum(g.map, np.abs(g.map.weight.astype(np.int64))).max(initial=0))
+        farthest = formats.MIXED_SIGN_FACTOR * weights * program.peaks[g.source] << max(0, g.exponent)
+        if farthest > np.iinfo(np.int32).max:
+            raise LavaError(
+                f"synapse group {g.name}: graded spikes of {g.source} may add up to {farthest:,}, and Lava counts in 32 bits; "
+                "use a narrower payload, the reference or the emulator"
+            )
 
 
 def command(job: Job) -> list[str]:

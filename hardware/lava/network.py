@@ -79,17 +79,22 @@ class Network:
         mantissa, exponent = p.bias_mantissa, p.bias_exponent
         if index in self.job.written:
             mantissa, exponent = (np.load(path)[0] for path in self.job.biases(index)[:2])
-        lif = LIFReset(
-            shape=(p.size,),
-            du=p.current_decay,
-            dv=p.membrane_decay,
-            vth=p.threshold,
-            bias_mant=mantissa,
-            bias_exp=exponent,
-            reset_interval=self.program.period,
-            reset_offset=(self.program.reset_offset(p) + self.job.lead) % self.program.period,
-        )
-        self.models[lif] = PyLifResetModelBitAcc
+        lif: Any
+        if p.graded:
+            lif = processes.GradedRelay(p, mantissa, exponent)
+            self.models[lif] = processes.GradedRelayModel
+        else:
+            lif = LIFReset(
+                shape=(p.size,),
+                du=p.current_decay,
+                dv=p.membrane_decay,
+                vth=p.threshold,
+                bias_mant=mantissa,
+                bias_exp=exponent,
+                reset_interval=self.program.period,
+                reset_offset=(self.program.reset_offset(p) + self.job.lead) % self.program.period,
+            )
+            self.models[lif] = PyLifResetModelBitAcc
         if index in self.job.written:
             writer = processes.BiasWriter(p.size, *self.job.biases(index))
             self.models[writer] = processes.BiasWriterModel
@@ -149,8 +154,9 @@ class Network:
 
     def _message_bits(self, group: SynapseGroup) -> int:
         """Zero turns whatever arrives into a spike; graded spikes ask for the bits of their payload."""
-        peak = {source.name: source.peak for source in self.program.sources}.get(group.source, 1)
-        return 0 if peak == 1 else int(peak).bit_length()
+        peak = self.program.peaks[group.source]
+        graded = any(p.graded for p in self.program.populations if p.name == group.source)
+        return 0 if peak == 1 and not graded else peak.bit_length() + graded
 
     def _convolution(self, map_: linear.Conv2d, group: SynapseGroup, spikes: Any, target: Any) -> None:
         # Lava convolves (flipped), in (width, height, channels), and leaves the exponent to the kernel.

@@ -21,8 +21,12 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
 from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from .. import arithmetic
+from ..program import Population
 
 
 class RasterSource(AbstractProcess):
@@ -48,6 +52,44 @@ class RasterSourceModel(PyLoihiProcessModel):
     def run_spk(self) -> None:
         """Send one step."""
         self.s_out.send(self.raster[(self.time_step - 1) % len(self.raster)])
+
+
+class GradedRelay(AbstractProcess):
+    """Sends its membrane as the value of a spike at every step; variables are named as those of Lava's LIF.
+
+    Lava's own graded neurons neither take a bias nor round, nor do they saturate.
+    """
+
+    def __init__(self, relay: Population, mantissa: Any, exponent: Any) -> None:
+        shape = (relay.size,)
+        super().__init__(shape=shape, bits=relay.payload_bits, shift=relay.payload_shift)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=shape)
+        self.u, self.v = (Var(shape=shape, init=0) for _ in range(2))
+        self.bias_mant = Var(shape=shape, init=mantissa)
+        self.bias_exp = Var(shape=shape, init=exponent)
+
+
+@implements(proc=GradedRelay, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class GradedRelayModel(PyLoihiProcessModel):
+    """Its arithmetic is that of :func:`spikewright.hardware.arithmetic.relay_step`."""
+
+    a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    u = LavaPyType(np.ndarray, np.int32)
+    v = LavaPyType(np.ndarray, np.int32)
+    bias_mant = LavaPyType(np.ndarray, np.int32)
+    bias_exp = LavaPyType(np.ndarray, np.int32)
+
+    def run_spk(self) -> None:
+        """One step: nothing of the one before is kept."""
+        bias = np.left_shift(self.bias_mant.astype(np.int64), self.bias_exp)
+        self.u[:], self.v[:], sent = arithmetic.relay_step(
+            self.a_in.recv().astype(np.int64), bias, self.proc_params["bits"], self.proc_params["shift"]
+        )
+        self.s_out.send(sent.astype(np.int32))
 
 
 class SpikeRecorder(AbstractProcess):

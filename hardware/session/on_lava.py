@@ -121,7 +121,7 @@ class OnLava:
     def _blank(self, samples: int) -> Recording:
         out, shape = Recording("lava", {}, {}), (samples, self.program.timesteps)
         for p in self._recorded():
-            out.spikes[p.name] = np.zeros((*shape, p.size), np.uint8)
+            out.spikes[p.name] = np.zeros((*shape, p.size), np.int32 if p.graded else np.uint8)
             if p.name in self.options.states:
                 out.currents[p.name] = np.zeros((*shape, p.size), np.int64)
                 out.membranes[p.name] = np.zeros((*shape, p.size), np.int64)
@@ -183,9 +183,13 @@ class OnLava:
 
 def _refuse_loud(program: Program, p: Population) -> None:
     """Refuse currents, none of which is legal on a chip, that :data:`SILENT` does not hold down."""
-    peak = {source.name: source.peak for source in program.sources}
+    if p.graded:
+        raise SessionError(
+            f"population {p.name!r}: is a graded relay, which Lava cannot silence between samples of a network with loops; "
+            "use the emulator"
+        )
     arriving = sum(
-        (reach(g.map) * peak.get(g.source, 1) * 2) << max(0, g.exponent) for g in program.inputs_of(p.name)
+        (reach(g.map) * program.peaks[g.source] * 2) << max(0, g.exponent) for g in program.inputs_of(p.name)
     )
     # A step adds so much at most to a current, and takes a turn of the wrapping register off what lies beyond it.
     grown = STATE_LIMIT + program.period * max(0, (arriving << ALIGNMENT_SHIFT) - 2 * STATE_LIMIT)

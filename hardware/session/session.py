@@ -344,7 +344,7 @@ class Session:
         if p.readout and over:
             out.readouts[name] = source.readouts[name].copy()
         if detail in ("spikes", "states"):
-            out.spikes[name] = raster.copy() if over else raster.astype(np.uint8)
+            out.spikes[name] = raster.astype(source.spikes[name].dtype)
         if detail == "states":
             out.currents[name], out.membranes[name] = (
                 states[name] * seen for states in (source.currents, source.membranes)

@@ -58,6 +58,8 @@ def times(layers: list[LayerCount], runs: float) -> list[LayerCount]:
                 neuron_updates=updates,
                 active_updates=None if active is None else min(active * runs, updates),
                 messages=layer.messages * runs,
+                graded_sops=layer.graded_sops * runs,
+                payload_bits=layer.payload_bits * runs,
             )
         )
     return found

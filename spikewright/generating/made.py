@@ -38,6 +38,8 @@ class Made:
         Runs of the denoiser for each image.
     spikes, sops, messages : ndarray of int64
         (N, programs): of each program in all its runs. Messages are spikes times the populations that each goes to.
+    graded_sops : ndarray of int64
+        (N, programs): those of the synaptic operations that graded spikes of relays cause.
     """
 
     images: NDArray[np.float32]
@@ -45,12 +47,13 @@ class Made:
     spikes: NDArray[np.int64]
     sops: NDArray[np.int64]
     messages: NDArray[np.int64]
+    graded_sops: NDArray[np.int64]
 
     @classmethod
     def by_floats(cls, images: NDArray[np.float32], evaluations: NDArray[np.int64]) -> Made:
         """Images of networks that do not count."""
         none = np.zeros((len(images), 0), np.int64)
-        return Made(images, evaluations, none, none, none)
+        return Made(images, evaluations, none, none, none, none)
 
     @classmethod
     def joined(cls, parts: list[Self]) -> Self:
@@ -128,6 +131,8 @@ def digest(parts: Iterable[Lowered], backend: str) -> str:
             found.update(np.ascontiguousarray(group.map.weight).tobytes())
         for p in part.program.populations:
             found.update(p.threshold.tobytes() + p.bias_mantissa.tobytes() + p.membrane_decay.tobytes())
+            if p.graded:
+                found.update(f"{p.payload_bits} {p.payload_shift}".encode())
         for _, array in sorted(part.program.host_arrays.items()):
             found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()[:16]
@@ -167,7 +172,9 @@ def _claim(path: Path, key: dict[str, Any], anew: bool) -> None:
 def _read(kind: type[Some], path: Path) -> tuple[Some, Counters]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return kind(**{f.name: arrays[f.name] for f in fields(kind)}), below(COUNTED, dict(arrays))
+            held = {f.name: arrays[f.name] for f in fields(kind) if f.name in arrays}
+            held.setdefault("graded_sops", np.zeros_like(held["sops"]))  # parts made before there were relays
+            return kind(**held), below(COUNTED, dict(arrays))
     except Exception as error:
         # numpy, zipfile and zlib each raise their own: the boundary to foreign bytes.
         raise BuildError(f"{path}: damaged ({error}); delete it and run the command again") from None

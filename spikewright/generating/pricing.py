@@ -55,6 +55,7 @@ def image_joules(made: Made, work: Work) -> dict[str, NDArray[np.float64]]:
                 ann_macs=float(work.ann_macs[image]),
                 messages=float(made.messages[image].sum()),
                 ann_activations=float(work.ann_activations[image]),
+                graded_sops=float(made.graded_sops[image].sum()),
             )
         )
     found = {}

@@ -125,6 +125,8 @@ def totals_row(lowered: Iterable[Lowered], sums: CountTotals, macs: int, baselin
         host_macs=macs,
         overhead_spikes=sums.overhead_spikes,
         sops_per_mac=sums.sops / baseline.macs,
+        graded_sops=sums.graded_sops,
+        payload_bits=sums.payload_bits,
     )
 
 
@@ -137,6 +139,8 @@ def rasters(
         program = part.program
         ran = Emulator(program).run(host.encode(program, inputs[name][:1])[0], detail="spikes").spikes
         found |= {
-            f"{name}: {p.name}": ran[p.name][0] for p in program.populations if not (p.readout or p.relay)
+            f"{name}: {p.name}": ran[p.name][0]
+            for p in program.populations
+            if not (p.readout or p.relay or p.graded)
         }
     return found

@@ -13,7 +13,7 @@ from ..hardware.recording import Recording
 from .counters import Counters, below, under
 
 #: What is counted of each sample.
-COUNTED = ("spikes", "sops", "messages")
+COUNTED = ("spikes", "sops", "messages", "graded_sops")
 
 
 @dataclass(eq=False)
@@ -31,7 +31,7 @@ class Tally:
         -------
         dict of str to ndarray of int64
             ``spikes`` of all populations, ``sops`` (synaptic operations) and ``messages`` (spikes times the populations
-            that each goes to) in each sample.
+            that each goes to) in each sample, and ``graded_sops``, those operations that graded spikes of relays cause.
         """
         counts = {name: raster.sum(1, dtype=np.int64) for name, raster in inputs.spikes.items()}
         counts |= {p.name: recording.counts[p.name] for p in self.program.populations}
@@ -45,9 +45,13 @@ class Tally:
             self.totals[name] = self.totals.get(name, np.zeros(values.shape[1], np.int64)) + values.sum(0)
         for p in self.program.populations:
             found["spikes"] += counts[p.name].sum(1)
+        graded = {p.name for p in self.program.populations if p.graded}
         for group in self.program.synapses:
             reach = fan_out(group.map)
-            found["sops"] += counts[group.source] @ reach
+            caused = counts[group.source] @ reach
+            found["sops"] += caused
+            if group.source in graded:
+                found["graded_sops"] += caused
             found["messages"] += counts[group.source][:, reach > 0].sum(1)
         return found
 

@@ -18,19 +18,22 @@ from ..benchmarks.report.write import read_report
 from ..errors import USER_ERRORS, BuildError
 from ..workspace import write_text
 
-#: Builds as the page names them.
+#: Builds as the page names them, and what it says of each.
 TITLES = {
     "faithful": "as published: composed shortcuts, SiLU tail on the host",
     "chip": "composed shortcuts, linear tail on the chip",
     "lean": "shortcuts from spikes, linear tail on the chip",
+    "faithful, graded": "as published, the stream in relays that send its values; SiLU tail on the host",
+    "chip, graded": "the stream in relays that send its values, linear tail on the chip",
 }
 OPENING = [
     "# Builds of the U-Net",
     "",
-    "Between two of its blocks SDDPM passes an analogue stream on, which no neuron of a chip holds. Two ways around it: the",
-    "stream is a linear function of earlier spikes, so its shortcuts can be composed into synapses (nothing changes, synapses",
-    "are added); or shortcuts read the spikes at the block's entrance (fewest synapses, another network, trained as such). A",
-    "third, relays that hand the stream on as graded spikes, is not built.",
+    "Between two of its blocks SDDPM passes an analogue stream on, which no spike holds. Three ways around it: the stream is a",
+    "linear function of earlier spikes, so its shortcuts can be composed into synapses (nothing changes, synapses are added);",
+    "or shortcuts read the spikes at the block's entrance (fewest synapses, another network, trained as such); or, on a chip",
+    "with graded spikes, relays hold the stream and send its values, rounded, at every step (nothing is composed, but each",
+    "value is a message and multiplies the weights that it meets).",
     "",
     "Written by",
     "",
@@ -81,6 +84,15 @@ def rows(reports: Sequence[tuple[str, Report, Generation]]) -> list[tuple[str, .
             lambda report, made: count(round(report.totals.sops / made.evaluations)),
         ),
         row(
+            "of them multiplications by graded spikes",
+            lambda report, made: count(round(report.totals.graded_sops / made.evaluations)),
+        ),
+        row(
+            "payload of graded spikes delivered an evaluation, kbit",
+            lambda report, made: count(round(report.totals.payload_bits / made.evaluations / 1000)),
+        ),
+        row("steps from the image to the read-out", lambda report, made: count(depth(report))),
+        row(
             "host, multiply-accumulates an evaluation",
             lambda report, made: count(round(made.host_macs / made.evaluations)),
         ),
@@ -97,6 +109,17 @@ def rows(reports: Sequence[tuple[str, Report, Generation]]) -> list[tuple[str, .
 
         found.append(row(f"energy of an evaluation: {title[0].lower()}{title[1:]}", cell))
     return found
+
+
+def build_name(report: Report) -> str:
+    """The build of a report, as :data:`TITLES` has it."""
+    build = str(report.recipe["model"]["build"])
+    return f"{build}, graded" if report.recipe.get("deploy", {}).get("residual") == "graded" else build
+
+
+def depth(report: Report) -> int:
+    """Latest start of a population."""
+    return max(layer.start for layer in report.layers)
 
 
 def page(folders: Sequence[Path], command: str) -> str:
@@ -117,7 +140,7 @@ def page(folders: Sequence[Path], command: str) -> str:
             raise BuildError(
                 f"{folder}: its data set is {report.dataset}, that of {folders[0]} is {found[0][1].dataset}"
             )
-        found.append((str(report.recipe["model"]["build"]), report, made))
+        found.append((build_name(report), report, made))
     first, made = found[0][1:]
     assert made.sampler is not None
     lines = [

@@ -34,5 +34,10 @@ def draw(
             time_limit=time_limit, report=step.update,
         )  # fmt: skip
     joules = {} if backend == "float" else image_joules(system, made, load_twin(workspace.folder))
-    settings = {"sampler": deploy.sampler, "threshold_scale": deploy.threshold_scale}
+    settings: dict[str, float | str] = {
+        "sampler": deploy.sampler,
+        "threshold_scale": deploy.threshold_scale,
+    }
+    if deploy.residual != "unrolled":
+        settings["residual"] = deploy.residual
     return Drawn(made, joules, settings)

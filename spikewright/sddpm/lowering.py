@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..export.formats import PAYLOAD_BITS
 from ..export.graph import HostStep
 from ..hardware.noise import LOOK_UP_TIME, Tail
 from ..lowering import Lowered, Tuning, lower
 from ..models.guidance import firing_threshold
 from ..models.spiking_unet import SpikingUNet
+from ..recipe import Residual
 
 
 def lower_denoiser(
@@ -30,6 +33,8 @@ def lower_denoiser(
     chip: str | None = None,
     seed: int = 0,
     tune: Tuning | None = None,
+    residual: Residual = "unrolled",
+    payload_bits: int = PAYLOAD_BITS,
 ) -> Lowered:
     """Export, quantise and compile a spiking U-Net, and write every level.
 
@@ -49,15 +54,22 @@ def lower_denoiser(
         Of the noise in calibration.
     tune : Tuning, optional
         Fine-tune weights for their bits, as with :func:`noisy_samples`.
+    residual, payload_bits
+        The stream between blocks, and bits of its values where relays hand it on.
     """
     samples, _ = noisy_samples(network, images, seed)
     currents = network.time_table().detach().numpy()
-    with firing_threshold(network, threshold):
+    with firing_threshold(network, threshold), streams(network, residual):
         return lower(
             network, samples, folder, name=name, timesteps=network.config.timesteps, method=one_step(network), bits=bits,
-            per_channel=per_channel, wide=wide, chip=chip, tune=tune,
+            per_channel=per_channel, wide=wide, chip=chip, tune=tune, payload_bits=payload_bits,
             host_steps=[HostStep(LOOK_UP_TIME, "coding_n", {"currents": currents})],
         )  # fmt: skip
+
+
+def streams(network: SpikingUNet, residual: Residual) -> AbstractContextManager[None]:
+    """The network with its streams as they are deployed, for whatever traces or steps it meanwhile."""
+    return network.relayed() if residual == "graded" else nullcontext()
 
 
 def noisy_samples(

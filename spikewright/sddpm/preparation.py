@@ -35,5 +35,6 @@ def _exported(workspace: Workspace) -> bool:
         return False
     alike = {"model", "data", "train", "train_seed", "quantise"}
     same = there.model_dump(include=alike) == here.model_dump(include=alike)
-    deployed = [(r.deploy.chip, r.deploy.threshold_scale) for r in (there, here)]
+    deciding = {"chip", "threshold_scale", "residual", "payload_bits"}
+    deployed = [r.deploy.model_dump(include=deciding) for r in (there, here)]
     return same and deployed[0] == deployed[1]

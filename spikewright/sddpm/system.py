@@ -16,7 +16,7 @@ from ..lowering import Lowered, Tuning, load
 from ..models.noise_schedule import NoiseSchedule
 from ..models.spiking_unet import SpikingUNet
 from ..progress import Step, Steps
-from ..recipe import UNetRecipe
+from ..recipe import Residual, UNetRecipe
 from ..workspace import Workspace
 from .lowering import host_tail, lower_denoiser, noisy_samples
 
@@ -37,11 +37,14 @@ class System:
         With its trained thresholds.
     threshold : float
         What all neurons of the program fire above, in the network's units (threshold guidance).
+    residual : str
+        How the stream between blocks is deployed.
     """
 
     denoiser: Lowered
     network: SpikingUNet
     threshold: float
+    residual: Residual = "unrolled"
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -60,8 +63,8 @@ class System:
 
     @property
     def firing(self) -> list[Population]:
-        """Populations that are the network's neurons: neither read out nor there to hand spikes on."""
-        return [p for p in self.denoiser.program.populations if not (p.readout or p.relay)]
+        """Populations that are the network's neurons: neither read out nor there to hand spikes or values on."""
+        return [p for p in self.denoiser.program.populations if not (p.readout or p.relay or p.graded)]
 
     @property
     def purpose(self) -> str:
@@ -92,8 +95,10 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
             per_channel=per_channel,
             chip=recipe.deploy.chip,
             tune=_tuning(workspace, network, step),
+            residual=recipe.deploy.residual,
+            payload_bits=recipe.deploy.payload_bits,
         )
-    return System(lowered, network, recipe.deploy.threshold_scale)
+    return System(lowered, network, recipe.deploy.threshold_scale, recipe.deploy.residual)
 
 
 def _tuning(workspace: Workspace, network: SpikingUNet, step: Step) -> Tuning | None:
@@ -118,7 +123,7 @@ def load_system(folder: Path) -> System:
     recipe = workspace.recipe
     if not isinstance(recipe, UNetRecipe):
         raise BuildError(f"{folder}: holds {recipe.name}, which is no SDDPM")
-    return System(load(folder), _network(workspace), recipe.deploy.threshold_scale)
+    return System(load(folder), _network(workspace), recipe.deploy.threshold_scale, recipe.deploy.residual)
 
 
 def _network(workspace: Workspace) -> SpikingUNet:

@@ -79,13 +79,15 @@ def rescaled(workspace: Workspace, factor: float, folder: Path) -> System:
     """The system requantised for a factor, in a folder of its own."""
     there = load_system(workspace.folder)
     recipe = workspace.recipe
+    assert isinstance(recipe, UNetRecipe)
     images = torch.from_numpy(workspace.train_images[: recipe.quantise.calibration_images])
     per_channel = any(len(set(p.scale)) > 1 for p in there.denoiser.program.populations)
     lowered = lower_denoiser(
         there.network, images, folder, name=recipe.name, threshold=factor, bits=recipe.quantise.bits,
-        per_channel=per_channel, chip=recipe.deploy.chip,
+        per_channel=per_channel, chip=recipe.deploy.chip, residual=there.residual,
+        payload_bits=recipe.deploy.payload_bits,
     )  # fmt: skip
-    return System(lowered, there.network, factor)
+    return System(lowered, there.network, factor, there.residual)
 
 
 def moved(system: System, bits: int) -> System:
@@ -96,10 +98,10 @@ def moved(system: System, bits: int) -> System:
     BuildError
         A threshold would not stay above zero.
     """
-    populations = []
+    populations, firing = [], {p.name for p in system.firing}
     for p in system.denoiser.program.populations:
-        threshold = p.threshold if p.readout or p.relay else p.threshold + bits
-        if (threshold <= 0).any():
+        threshold = p.threshold if p.name not in firing else p.threshold + bits
+        if p.name in firing and (threshold <= 0).any():
             raise BuildError(f"{p.name}: a threshold of {p.threshold.min()} cannot be moved by {bits}")
         populations.append(replace(p, threshold=threshold))
     program = replace(system.denoiser.program, populations=tuple(populations))

@@ -13,7 +13,7 @@ from ..recipe import UNetRecipe
 from ..verification import Verification
 from ..workspace import Workspace
 from .checks import same_images
-from .lowering import one_step
+from .lowering import one_step, streams
 from .system import NAME, System
 
 
@@ -46,7 +46,7 @@ def verify_system(
     recipe = workspace.recipe
     assert isinstance(recipe, UNetRecipe)
     deploy, images = recipe.deploy, recipe.deploy.lava_generations
-    with firing_threshold(system.network, system.threshold):
+    with firing_threshold(system.network, system.threshold), streams(system.network, system.residual):
         part = part_of(workspace, system, AGREEMENT_SAMPLES)
         checks = check_parts([part], deploy, steps, use_lava=use_lava)
     same = compare_images(

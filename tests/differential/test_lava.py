@@ -66,7 +66,7 @@ def fits_lava(program: Program) -> bool:
     """
     inputs = dict.fromkeys((p.name for p in program.populations), 0)
     for group in program.synapses:
-        peak = max((source.peak for source in program.sources if source.name == group.source), default=1)
+        peak = program.peaks[group.source]
         rows = abs(unroll(group.map).astype(np.int64)) @ np.full(prod(group.map.input_shape), peak)
         inputs[group.target] += int(synaptic_sum(rows.max(initial=0), group.exponent))
     return max(inputs.values()) * program.period << ALIGNMENT_SHIFT < 2**31 - 4 * STATE_LIMIT

@@ -19,7 +19,8 @@ from ..benchmarks.generation_reports import (
 
 
 def write(folder: Path, **changes: Any) -> Path:
-    report = make_denoising_report(recipe={"model": {"build": changes.pop("build", "chip")}}, **changes)
+    recipe = {"model": {"build": changes.pop("build", "chip")}, "deploy": changes.pop("deploy", {})}
+    report = make_denoising_report(recipe=recipe, **changes)
     write_report(report, denoising_pictures(), folder)
     return folder
 
@@ -38,6 +39,21 @@ def test_a_row_a_measure_and_a_column_a_build(tmp_path: Path) -> None:
     assert host.split("|")[2].strip() == "100"
     assert sum(line.startswith("| energy of an evaluation") for line in lines) > 0
     assert all(line.count("|") == 4 for line in lines if line.startswith("|"))
+
+
+def test_relays_are_a_build_of_their_own_with_their_products(tmp_path: Path) -> None:
+    graded = {"deploy": {"residual": "graded"}, "generation__evaluations": 50.0}
+    builds = [
+        write(tmp_path / "a", generation__evaluations=50.0),
+        write(tmp_path / "b", **graded, totals__graded_sops=4000.0, totals__payload_bits=6e6),
+    ]
+    out = tmp_path / "page.md"
+    assert main([*map(str, builds), "--out", str(out)]) == 0
+    lines = out.read_text().splitlines()
+    assert "| | chip | chip, graded |" in lines
+    assert any(line.startswith("- chip, graded: the stream in relays") for line in lines)
+    assert "| of them multiplications by graded spikes | 0 | 80 |" in lines
+    assert "| payload of graded spikes delivered an evaluation, kbit | 0 | 120 |" in lines
 
 
 def test_what_cannot_be_compared_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
