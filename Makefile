@@ -1,7 +1,7 @@
 # Everything runs from a virtual environment of the checkout; the first target that needs it sets it up.
 
 MODEL ?= esvae
-DATASET ?= digits
+DATASET ?= $(if $(filter spiking-physformer,$(MODEL)),synthetic,digits)
 VENV ?= .venv
 BIN = $(VENV)/bin
 BUILD = build/$(MODEL)-$(DATASET)
@@ -23,7 +23,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo "Variables: MODEL=esvae|spiking-diffusion|sddpm DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10"
+	@echo "Variables: MODEL=esvae|spiking-diffusion|sddpm|spiking-physformer DATASET=digits|mnist|fashion-mnist|kmnist|emnist-letters|cifar10|synthetic"
 	@echo "           BITS=2..8 TUNE=<iterations> STEPS=<time steps> SEED=<n> CHIP=loihi1|loihi2"
 
 export-loihi: $(VENV)/.runtime  ## The whole job: weights, NIR, int8, program, Lava check, energy report

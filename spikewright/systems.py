@@ -14,8 +14,11 @@ from .diffusion import reporting, system
 from .diffusion import verification as diffusion_verification
 from .errors import BuildError
 from .generating.drawing import Drawn
+from .physformer import reporting as pulse_reporting
+from .physformer import system as pulse_system
+from .physformer import verification as pulse_verification
 from .progress import Steps
-from .recipe import DiffusionRecipe, UNetRecipe
+from .recipe import DiffusionRecipe, PulseRecipe, UNetRecipe
 from .sddpm import drawing as sddpm_drawing
 from .sddpm import reporting as sddpm_reporting
 from .sddpm import system as sddpm_system
@@ -67,12 +70,18 @@ SDDPM = Deployment(
     sddpm_system.export_system, sddpm_system.load_system, sddpm_verification.verify_system,
     sddpm_reporting.report_system,
 )  # fmt: skip
+PULSE = Deployment(
+    pulse_system.export_system, pulse_system.load_system, pulse_verification.verify_system,
+    pulse_reporting.report_system,
+)  # fmt: skip
 
 
 def deployment_of(workspace: Workspace) -> Deployment:
     """The deployment of a recipe's system."""
     if isinstance(workspace.recipe, UNetRecipe):
         return SDDPM
+    if isinstance(workspace.recipe, PulseRecipe):
+        return PULSE
     return DIFFUSION if isinstance(workspace.recipe, DiffusionRecipe) else ONE_PROGRAM
 
 
@@ -88,6 +97,10 @@ def drawing_of(workspace: Workspace) -> Callable[..., Drawn]:
         return sddpm_drawing.draw
     if isinstance(workspace.recipe, DiffusionRecipe):
         return diffusion_drawing.draw
+    if isinstance(workspace.recipe, PulseRecipe):
+        raise BuildError(
+            f"{workspace.recipe.name}: reads a pulse and generates no images; `spikewright pulse` reads one"
+        )
     raise BuildError(
         f"{workspace.recipe.name}: images are generated from spiking-diffusion and sddpm recipes; `spikewright deploy` "
         "draws those of other systems"

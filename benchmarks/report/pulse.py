@@ -173,8 +173,10 @@ class Pulse(Part):
                 f"`gap_bpm` is {self.gap_bpm:g}, but the mean absolute errors by video of `int8` and `float` "
                 f"differ by {gap:g}"
             )
-        for row in self.ablations if self.ablation_whole is not None else []:
-            cost = self.ablation_whole.wave_correlation - row.by_video.wave_correlation
+        whole = self.ablation_whole
+        for row in self.ablations if whole is not None else []:
+            assert whole is not None
+            cost = whole.wave_correlation - row.by_video.wave_correlation
             if abs(row.cost - cost) > _SLACK:
                 raise ValueError(
                     f"`cost` of {row.title!r} is {row.cost:g}, but the wave correlations with and without it differ by {cost:g}"

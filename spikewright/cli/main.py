@@ -35,7 +35,17 @@ def main() -> None:
     """Run the command line; every error a user can cause ends in one line and an exit code."""
     # snnTorch and torch warn about their own internals; a user can do nothing about those.
     warnings.filterwarnings("ignore", module=r"(snntorch|torch|lightning_fabric|nir|nirtorch|norse)(\..*)?")
-    from . import comparing, deploying, fitting, generating, inspecting, simulating, surroundings, training  # noqa: F401 - they register commands
+    from . import (
+        comparing,
+        deploying,
+        fitting,
+        generating,
+        inspecting,
+        pulse,
+        simulating,
+        surroundings,
+        training,
+    )
 
     stderr = Console(stderr=True)
     try:
