@@ -40,9 +40,8 @@ def pulse_answers(
     The first answer also names every part of the network that is decorative: equal spikes prove nothing of use there.
     """
     same = _same_pulse(pulse, equivalence, bits)
-    besides = pulse_tables.decorative(pulse) if pulse.ablations else [pulse_tables.NOT_ABLATED]
     return Answers(
-        same=Verdict(status=same.status, text=" ".join((same.text, *besides))),
+        same=Verdict(status=same.status, text=" ".join((same.text, *pulse_tables.contribution_notes(pulse)))),
         fits=_fits(fitted),
         cost=_cost(energy, "A clip costs "),
     )

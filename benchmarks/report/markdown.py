@@ -134,7 +134,6 @@ def _layers(report: Report, pictures: Collection[str]) -> str:
 
 
 def _pulse(report: Report, pulse: Pulse, pictures: Collection[str]) -> str:
-    found = pulse_tables.decorative(pulse) if pulse.ablations else [pulse_tables.NOT_ABLATED]
     return _section(
         "Heart rate",
         escape(pulse_tables.opening(pulse)),
@@ -150,7 +149,7 @@ def _pulse(report: Report, pulse: Pulse, pictures: Collection[str]) -> str:
             if pulse.ablations
             else []
         ),
-        *(_note(line, loud=True) for line in found),
+        *(_note(line, loud=True) for line in pulse_tables.contribution_notes(pulse)),
         "### Firing rates",
         *_rates(pulse),
         "### Precision of the host",

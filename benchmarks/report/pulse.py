@@ -173,12 +173,15 @@ class Pulse(Part):
                 f"`gap_bpm` is {self.gap_bpm:g}, but the mean absolute errors by video of `int8` and `float` "
                 f"differ by {gap:g}"
             )
-        whole = self.ablation_whole
-        for row in self.ablations if whole is not None else []:
-            assert whole is not None
+        if self.ablation_whole is not None:
+            self._costs_agree(self.ablation_whole)
+        return self
+
+    def _costs_agree(self, whole: PulseScores) -> None:
+        for row in self.ablations:
             cost = whole.wave_correlation - row.by_video.wave_correlation
             if abs(row.cost - cost) > _SLACK:
                 raise ValueError(
-                    f"`cost` of {row.title!r} is {row.cost:g}, but the wave correlations with and without it differ by {cost:g}"
+                    f"`cost` of {row.title!r} is {row.cost:g}, but the wave correlations with and without it differ "
+                    f"by {cost:g}"
                 )
-        return self

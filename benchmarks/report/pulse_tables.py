@@ -139,19 +139,21 @@ def ablation_note(pulse: Pulse) -> str:
     )
 
 
-def decorative(pulse: Pulse) -> list[str]:
-    """A sentence on each decorative part."""
+def contribution_notes(pulse: Pulse) -> list[str]:
+    """A sentence on each decorative part, or that none was looked for; empty where every part costs."""
+    if not pulse.ablations:
+        return ["No part was ablated: whether the spikes contribute anything was not measured."]
     return [
-        f"{_capital(row.title)} is decorative: without it the waves correlate {_lost(row.cost)}."
+        f"{row.title[:1].upper()}{row.title[1:]} is decorative: without it the waves correlate {_lost(row.cost)}."
         for row in pulse.ablations
         if row.decorative
     ]
 
 
 def _lost(cost: float) -> str:
-    if cost < 0:
-        return f"{fixed(-cost, 4)} better"
-    return f"only {fixed(cost, 4)} less" if cost else "just as well"
+    if not round(cost, 4):
+        return "just as well"
+    return f"{fixed(-cost, 4)} better" if cost < 0 else f"only {fixed(cost, 4)} less"
 
 
 def rates(pulse: Pulse) -> Table:
@@ -176,12 +178,13 @@ def rates_outside(pulse: Pulse) -> list[str]:
 
 
 def rates_note(pulse: Pulse) -> str:
-    """How many populations fire as they should."""
-    outside, limits = rates_outside(pulse), f"{100 * RATES[0]:g} to {100 * RATES[1]:g} %"
-    if not outside:
-        return f"All {_plural(len(pulse.rates), 'population')} fire in {limits} of their time steps."
-    listed = ", ".join(outside)
-    return f"{len(outside)} of {_plural(len(pulse.rates), 'population')} fire outside {limits} of their time steps: {listed}."
+    """Which populations do not fire as they should."""
+    outside = rates_outside(pulse)
+    listed = f" ({', '.join(outside)})" if outside else ""
+    return (
+        f"Populations that fire outside {100 * RATES[0]:g} to {100 * RATES[1]:g} % of their time steps: "
+        f"{len(outside) or 'none'} of {count(len(pulse.rates))}{listed}."
+    )
 
 
 def host(pulse: Pulse) -> Table:
@@ -215,8 +218,7 @@ def energy(energy: PulseEnergy) -> Table:
 
 ENERGY_NOTE = (
     "4.6 pJ a multiply-accumulate and 0.9 pJ a synaptic operation (45 nm arithmetic); memory traffic, neuron updates and "
-    "the exchange between host and chip are left out. The blocks are a small part of the network: read their ratio with the "
-    "saving of the whole."
+    "the exchange between host and chip are left out. The ratio is of the blocks alone: read it with the saving of the whole."
 )
 
 
@@ -250,7 +252,6 @@ def published_note(pulse: Pulse) -> str:
     return f"Other data than this report's, so not comparable with the tables above. Source: {source}."
 
 
-NOT_ABLATED = "No part was ablated: whether the spikes contribute anything was not measured."
 NO_RATES = "No firing rate was recorded."
 NO_HOST = "No precision of the host was recorded."
 NOT_PUBLISHED = "No published figure was recorded for this system."
@@ -258,7 +259,3 @@ NOT_PUBLISHED = "No published figure was recorded for this system."
 
 def _plural(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
-
-
-def _capital(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from rich import box
 from rich.console import Console
@@ -88,38 +89,52 @@ def _print_generation(report: Report, generation: Generation, console: Console) 
     for row in told.table.rows:
         grid.add_row(*row)
     console.print(grid)
-    console.print(Text(told.note, style="bold red" if told.loud else ""))
+    _print_note(told.note, console, loud=told.loud)
 
 
 def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
-    accuracy = _grid(
-        "Heart rate, by video", numbers=("MAE, bpm", "95 % interval", "RMSE", "Pearson", "wave corr.")
-    )
-    for name, mae, interval, rmse, _, pearson, _, wave, _ in pulse_tables.accuracy(
-        report, pulse, "video"
-    ).rows:
-        accuracy.add_row(name, mae, interval, rmse, pearson, wave)
-    console.print(accuracy)
-    loud = pulse_tables.exceeds_limit(pulse)
-    console.print(Text(pulse_tables.gap_note(report, pulse), style="bold red" if loud else ""))
+    console.print(_accuracy(report, pulse, "video"))
+    console.print(_accuracy(report, pulse, "clip"))
+    _print_note(pulse_tables.gap_note(report, pulse), console, loud=pulse_tables.exceeds_limit(pulse))
     if pulse.ablations:
         ablations = _grid("Without", "Verdict", numbers=("cost", "wave corr.", "MAE, bpm"))
         for title, verdict, cost, wave, mae, *_ in pulse_tables.ablations(pulse).rows:
             style = "bold red" if verdict == "decorative" else ""
             ablations.add_row(Text(printable(title)), Text(verdict, style=style), cost, wave, mae)
         console.print(ablations)
-    else:
-        console.print(Text(pulse_tables.NOT_ABLATED, style="bold red"))
+    for line in pulse_tables.contribution_notes(pulse):
+        _print_note(line, console, loud=True)
     if pulse.rates:
-        loud = bool(pulse_tables.rates_outside(pulse))
-        console.print(Text(printable(pulse_tables.rates_note(pulse)), style="bold red" if loud else ""))
+        _print_note(pulse_tables.rates_note(pulse), console, loud=bool(pulse_tables.rates_outside(pulse)))
+    if pulse.host:
+        host = _grid("Host", "Result", numbers=("MAE, bpm", "95 % interval", "RMSE"))
+        for precision, result, mae, interval, rmse, *_ in pulse_tables.host(pulse).rows:
+            host.add_row(precision, Text(printable(result)), mae, interval, rmse)
+        console.print(host)
+    energy = _grid("A clip, as the paper counts", numbers=("value",))
+    for name, value in pulse_tables.energy(pulse.energy).rows:
+        energy.add_row(Text(printable(name)), value)
+    console.print(energy)
+    _print_note(f"Published: {pulse.published_energy}", console)
+    _print_note(pulse_tables.exchange(pulse), console)
+
+
+def _accuracy(report: Report, pulse: Pulse, by: Literal["video", "clip"]) -> Table:
+    grid = _grid(f"By {by}", numbers=("MAE, bpm", "95 % interval", "RMSE", "Pearson", "wave corr."))
+    for name, mae, interval, rmse, _, pearson, _, wave, _ in pulse_tables.accuracy(report, pulse, by).rows:
+        grid.add_row(name, mae, interval, rmse, pearson, wave)
+    return grid
+
+
+def _print_note(text: str, console: Console, *, loud: bool = False) -> None:
+    console.print(Text(printable(text), style="bold red" if loud else ""))
 
 
 def _print_quality(report: Report, quality: Quality, console: Console) -> None:
     console.print(_quality(report, quality))
     if quality.reconstructs:
-        loud = quality_tables.exceeds_limit(quality)
-        console.print(Text(quality_tables.quality_note(report, quality), style="bold red" if loud else ""))
+        note = quality_tables.quality_note(report, quality)
+        _print_note(note, console, loud=quality_tables.exceeds_limit(quality))
 
 
 def _quality(report: Report, quality: Quality) -> Table:
