@@ -76,6 +76,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         priced = pulse_energy(system.network.config, workspace.folder, twin, baseline, sums.sops)
     fitted = fit_part(hardware, fits[NAME])
     pulse = _pulse(recipe.data, system, judged, hosts, priced, frames)
+    rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes)
     with steps("Report and pictures"):
         report = parts.Report(
             **head(workspace, hardware, [program]),
@@ -89,7 +90,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
                 lava=found.lava_images,
             ),
             equivalence=found.equivalence,
-            layers=layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes),
+            layers=[row.model_copy(update={"program": None}) for row in rows],
             totals=totals_row((system.blocks,), sums, macs, baseline),
             baseline=parts.Baseline(
                 name="ANN twin",
