@@ -64,6 +64,12 @@ def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
         assert found[build].pop("unet") == zoo() / f"sddpm-digits{build}.unet.safetensors"
         workspace.network("unet")
     assert found[""] == found["-faithful"] == found["-lean"]
+    # What is shared would come out of each recipe's own training: it begins with the same weights and sees the same.
+    begins = [
+        Workspace(load_recipe(f"sddpm-digits{build}"), tmp_path).fresh_network("unet_ann").state_dict()
+        for build in ("", "-faithful", "-lean")
+    ]
+    assert all((value == other[name]).all() for other in begins for name, value in begins[0].items())
     assert all(path is not None and path.parent == zoo() for path in found[""].values())
     other = {"model.channels": 18, "train_seed": 2, "train.unet_ann.epochs": 3, "data.image": [12, 8]}
     for key, value in other.items():
