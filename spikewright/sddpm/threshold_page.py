@@ -96,6 +96,8 @@ class Sweep:
         FAD and classifier distance of as many real training images as were generated.
     thresholds : ndarray of int
         Of all neurons of the program as it was trained.
+    sampling_steps : int
+        Of DDIM, an image.
     count, images, seeds : int
         Generated images and test images a point; seeds that the best points were judged by again.
     """
@@ -106,6 +108,7 @@ class Sweep:
     again: Mapping[str, Again]
     floors: tuple[float, float]
     thresholds: NDArray[np.integer]
+    sampling_steps: int
     count: int
     images: int
     seeds: int
@@ -149,9 +152,9 @@ def markdown(sweep: Sweep, picture: str) -> str:
         f"`{sweep.name}` sampled with firing thresholds other than those it was trained with, no weight trained anew. SDDPM's "
         "authors report that it lowers FID on CIFAR-10 from 19.73 to 19.20 at a factor of 0.997 (arXiv 2408.16467, table 3).",
         "",
-        f"Error of the noise over {sweep.images:,} test images; Frechet distances of {sweep.count:,} generated images to all test "
-        "images, in an autoencoder's features (FAD) and in a classifier's. Every row has the same noise, so that rows differ by "
-        "the threshold alone.",
+        f"Error of the noise over {sweep.images:,} test images; Frechet distances of {sweep.count:,} images, generated in "
+        f"{sweep.sampling_steps} steps of DDIM, to all test images, in an autoencoder's features (FAD) and in a classifier's. Every "
+        "row has the same noise, so that rows differ by the threshold alone.",
         "",
         f"One bit is {percents.min():.2g} to {percents.max():.2g} % of a trained integer threshold, {percents.mean():.2g} % in "
         "the mean, so that smaller factors need weights quantised anew; moved by whole bits, a chip keeps its weights.",

@@ -41,6 +41,7 @@ from .threshold_page import Again, Point, Sweep, best, trained, write_page
 Images = NDArray[np.float32]
 SCALES = (0.95, 0.99, 0.997, 1.0, 1.003, 1.01, 1.05)
 BITS = (-2, -1, 0, 1, 2)
+FEWEST = 100  # generated images; a classifier has 64 features
 
 
 @dataclass(frozen=True)
@@ -71,23 +72,13 @@ class Judge:
         return autoencoder, classifier
 
     def distances(self, made: Images) -> tuple[float, float]:
-        """Frechet distances of images to all test images, in an autoencoder's features and in a classifier's.
-
-        Raises
-        ------
-        BuildError
-            There are too few images for the classifier's features.
-        """
+        """Frechet distances of images to all test images, in an autoencoder's features and in a classifier's."""
         real = self.workspace.test_images
         autoencoder, classifier = self._features
         with torch.no_grad():
             features = [autoencoder.features(torch.from_numpy(x)).numpy() for x in (made, real)]
         by_classifier = classifier_distance(classifier, made, real)
-        if by_classifier is None:
-            raise BuildError(
-                f"{len(made)} generated against {len(real)} real images are too few for the classifier's features; "
-                "give a larger --count"
-            )
+        assert by_classifier is not None  # there are more images than features: FEWEST
         return frechet_distance(*(f.astype(np.float64) for f in features)), by_classifier
 
     def generated(self, system: System, version: str, seed: int, step: Step) -> Images:
@@ -217,8 +208,8 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("docs/threshold_guidance.md"))
     options = parser.parse_args(given)
-    if options.count < 100 or options.images < 1 or options.seeds < 2:
-        parser.error("--count takes a number from 100, --images from 1, --seeds from 2")
+    if options.count < FEWEST or options.images < 1 or options.seeds < 2:
+        parser.error(f"--count takes a number from {FEWEST}, --images from 1, --seeds from 2")
     if min(options.scales) <= 0:
         parser.error("--scales takes numbers above 0")
     try:
@@ -228,6 +219,7 @@ def main(given: Sequence[str] | None = None) -> int:
             raise BuildError(
                 f"{options.build}: its weights were fine-tuned, which guidance is not; export it without --tune"
             )
+        moved(own, min(options.bits))  # refuses what cannot be moved so far, ahead of the sweep
         judge = Judge(workspace, min(options.images, len(workspace.test_images)), options.count)
         points = list(sweep(judge, options.scales, options.bits, steps))
         seed = workspace.recipe.seed
@@ -239,6 +231,7 @@ def main(given: Sequence[str] | None = None) -> int:
             again={a.version: a for a in again},
             floors=judge.distances(workspace.train_images[: options.count]),
             thresholds=np.concatenate([p.threshold for p in own.firing]),
+            sampling_steps=judge.recipe.deploy.sampling_steps,
             count=options.count,
             images=judge.images,
             seeds=options.seeds,

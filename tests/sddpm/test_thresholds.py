@@ -60,7 +60,7 @@ def a_sweep(classifier_change: tuple[float, float] = (-20.0, 5.0)) -> Sweep:
     }
     return Sweep(
         name="sddpm-tiny", command="command", points=points, again=again, floors=(3.0, 1.5),
-        thresholds=np.array([100, 200, 400]), count=100, images=50, seeds=3,
+        thresholds=np.array([100, 200, 400]), sampling_steps=4, count=100, images=50, seeds=3,
     )  # fmt: skip
 
 
@@ -132,6 +132,8 @@ def test_a_mistake_is_one_line(
     for folder, message in ((tmp_path, "holds no build"), (tuned.folder, "were fine-tuned")):
         assert main([str(folder), "--out", str(tmp_path / "page.md")]) == 1
         assert message in capsys.readouterr().err
+    assert main([str(workspace.folder), "--bits", "-100000", "0"]) == 1
+    assert "cannot be moved by -100000" in capsys.readouterr().err
     for wrong in (["--scales", "0", "1"], ["--count", "50"], ["--seeds", "1"]):
         with pytest.raises(SystemExit) as stopped:
             main([str(workspace.folder), *wrong])
