@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate threshold-sweep weight-bits compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -47,6 +47,11 @@ weight-bits: $(VENV)/.runtime  ## Quality against weight bits of ESVAE on DATASE
 	@$(BIN)/spikewright export --model esvae --dataset $(DATASET)
 	@$(BIN)/spikewright export --model sddpm --dataset digits
 	@$(BIN)/python -m spikewright.weight_bits build/esvae-$(DATASET) build/sddpm-digits $(if $(TUNE),--tune $(TUNE))
+
+# The builds other than the one that is deployed by default have recipes on digits.
+compare-builds: $(VENV)/.runtime  ## The three builds of SDDPM's U-Net beside each other on digits; writes docs/unet_builds.md
+	@for build in sddpm-digits-faithful sddpm-digits sddpm-digits-lean; do $(BIN)/spikewright deploy $$build || exit 1; done
+	@$(BIN)/python -m spikewright.sddpm.comparing_builds build/sddpm-digits-faithful build/sddpm-digits build/sddpm-digits-lean
 
 # Deploys both on the same data set and judges their images by the same features; minutes an image set on two cores.
 compare-models: $(VENV)/.runtime  ## ESVAE and Spiking-Diffusion beside each other on MNIST; writes docs/generative.md

@@ -29,7 +29,8 @@ PUBLISHED_GAIN, LINEAR_GAIN = 1e-5, 0.1  # of the last convolution's initial wei
 class SwishTail(nn.Module):
     """The published last layers, which are the host's: ``o = conv(SiLU(BN(x)))``, out ``o + SiLU(BN(conv3d(o)))``.
 
-    The kernel of the three-dimensional convolution is 3x3x1, so that it mixes no time steps.
+    The kernel of the three-dimensional convolution is 3x3x1, so that it mixes no time steps. It reads ``o``: nothing else
+    here has both an image's channels and a time axis.
     """
 
     def __init__(self, channels: int, out: int) -> None:

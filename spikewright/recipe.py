@@ -184,6 +184,10 @@ class Recipe(Section):
         decisive = self.model_dump_json(include={"model", "data", "train", "train_seed"})
         return hashlib.sha256(decisive.encode()).hexdigest()[:8]
 
+    def decides(self, kind: str) -> dict[str, Any]:
+        """Everything that decides the weights of one network: recipes that train it alike share them."""
+        return self.model_dump(include={"model", "data", "train", "train_seed"})
+
 
 class ESVAERecipe(Recipe):
     """Recipe of an ESVAE."""
@@ -260,6 +264,15 @@ class UNetRecipe(Recipe):
     def config(self, channels: int) -> UNetConfig:
         """Size of the network for images of so many channels."""
         return unet_config(self.model, self.data, channels)
+
+    def decides(self, kind: str) -> dict[str, Any]:
+        """As :meth:`Recipe.decides`; the twin and the feature networks are those of every build."""
+        found = super().decides(kind)
+        found["train"] = found["train"][kind]
+        if kind != "unet":
+            for key in ("build", "timesteps"):
+                del found["model"][key]
+        return found
 
     def fad_config(self, channels: int) -> ESVAEConfig:
         """Size of the autoencoder behind FAD."""

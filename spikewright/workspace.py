@@ -138,19 +138,20 @@ class Workspace:
         return self.folder / "train" / self.recipe.training_digest
 
     def weights(self, kind: str) -> Path | None:
-        """Weights of a network: shipped where they were trained by the same recipe, else trained here, else None."""
+        """Weights of a network: shipped where a recipe trains it alike, else trained here, else None."""
         for name in zoo_names():
             path = zoo() / f"{name}.{kind}.safetensors"
-            if path.exists() and self._fits(name):
+            if path.exists() and self._fits(name, kind):
                 return path
         own = self.training_folder(kind) / "weights.safetensors"
         return own if own.exists() else None
 
-    def _fits(self, name: str) -> bool:
+    def _fits(self, name: str, kind: str) -> bool:
         try:
-            return self.recipe.training_digest == load_recipe(name).training_digest
+            other = load_recipe(name)
         except RecipeError:
             return False
+        return other.model.kind == self.recipe.model.kind and other.decides(kind) == self.recipe.decides(kind)
 
     def network(self, kind: str) -> nn.Module:
         """A network with its weights, ready for inference.

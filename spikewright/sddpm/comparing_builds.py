@@ -60,21 +60,31 @@ def rows(reports: Sequence[tuple[str, Report, Generation]]) -> list[tuple[str, .
 
         return cell
 
+    def floor(name: str) -> Callable[[Report, Generation], str]:
+        def cell(report: Report, made: Generation) -> str:
+            value = getattr(made.floors, name)
+            return "–" if value is None else significant(value)
+
+        return cell
+
     found = [
-        row("error of the noise, float", mse("float")),
-        row("chip", mse("int8")),
-        row("ANN twin", mse("ann")),
-        row("FAD, float", sample("float", "fad")),
-        row("chip", sample("int8", "fad")),
-        row("ANN twin", sample("ann", "fad")),
-        row("classifier distance, float", sample("float", "classifier_frechet")),
-        row("chip", sample("int8", "classifier_frechet")),
-        row("ANN twin", sample("ann", "classifier_frechet")),
+        row(f"error of the noise, {title}", mse(version))
+        for version, title in (("float", "float SNN"), ("int8", "chip"), ("ann", "ANN twin"))
+    ]
+    for name, measure in (("fad", "FAD"), ("classifier_frechet", "classifier distance")):
+        for version, title in (("float", "float SNN"), ("int8", "chip"), ("ann", "ANN twin")):
+            found.append(row(f"{measure}, {title}", sample(version, name)))
+        found.append(row(f"{measure}, real training images", floor(name)))
+    found += [
         row("neurons, relays among them", lambda report, made: count(report.totals.neurons)),
         row("synapses", lambda report, made: count(report.totals.synapses)),
         row(
             "cores",
             lambda report, made: "–" if report.fit.cores_placed is None else count(report.fit.cores_placed),
+        ),
+        row(
+            "steps from an evaluation's begin to its read-out",
+            lambda report, made: count(made.programs[0].latency_steps),
         ),
         row(
             "spikes an evaluation", lambda report, made: count(round(report.totals.spikes / made.evaluations))
@@ -122,13 +132,26 @@ def depth(report: Report) -> int:
     return max(layer.start for layer in report.layers)
 
 
+def _conditions(report: Report, made: Generation) -> dict[str, object]:
+    """What has to be the same for figures to be compared, as errors name it."""
+    assert made.sampler is not None
+    return {
+        "data set": report.dataset,
+        "chip": report.chip,
+        "number of weight bits": report.weight_bits,
+        "number of generated images": report.samples.generated,
+        "sampler": f"{made.sampler.steps} steps of {made.sampler.rule}",
+        "factor on thresholds": made.sampler.threshold,
+    }
+
+
 def page(folders: Sequence[Path], command: str) -> str:
     """The page.
 
     Raises
     ------
     BuildError
-        A folder is of another system or data set than the first.
+        A folder is of another system than SDDPM, or was deployed under other conditions than the first.
     """
     found: list[tuple[str, Report, Generation]] = []
     for folder in folders:
@@ -136,11 +159,11 @@ def page(folders: Sequence[Path], command: str) -> str:
         made = report.generation
         if made is None or made.sampler is None:
             raise BuildError(f"{folder}: its report is of {report.model}, which is no SDDPM")
-        if found and report.dataset != found[0][1].dataset:
-            raise BuildError(
-                f"{folder}: its data set is {report.dataset}, that of {folders[0]} is {found[0][1].dataset}"
-            )
         found.append((build_name(report), report, made))
+        own, others = _conditions(report, made), _conditions(*found[0][1:])
+        for what, value in own.items():
+            if value != others[what]:
+                raise BuildError(f"{folder}: its {what} is {value}, that of {folders[0]} is {others[what]}")
     first, made = found[0][1:]
     assert made.sampler is not None
     lines = [
@@ -148,7 +171,8 @@ def page(folders: Sequence[Path], command: str) -> str:
         f"    {command}",
         "",
         f"Data set {first.dataset}, {first.weight_bits}-bit weights, {count(first.samples.generated)} images of "
-        f"{made.sampler.steps} steps of {made.sampler.rule.upper()}, {count(first.samples.quality)} test images for the error of the noise.",
+        f"{made.sampler.steps} steps of {made.sampler.rule.upper()}, {count(first.samples.quality)} test images for the error of the noise, whose "
+        "variance is 1. Every build was trained once, by the same recipe; how far two trainings of one build lie apart is not known.",
         "",
         *(f"- {build}: {TITLES[build]}." for build, _, _ in found),
         "",

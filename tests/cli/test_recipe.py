@@ -18,7 +18,9 @@ from spikewright.workspace import Workspace
 @pytest.mark.parametrize("name", zoo_names())
 def test_shipped_recipes_are_valid_and_named_after_their_data(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.name == name == f"{recipe.model.kind}-{recipe.data.name}"
+    build = getattr(recipe.model, "build", "chip")
+    suffix = "" if build == "chip" else f"-{build}"
+    assert recipe.name == name == f"{recipe.model.kind}-{recipe.data.name}{suffix}"
 
 
 @pytest.mark.parametrize("name", ["esvae-digits", "esvae-mnist"])
@@ -52,6 +54,29 @@ def test_another_number_of_steps_asks_for_other_weights(tmp_path: Path) -> None:
     )
     bits = load_recipe("esvae-digits", {"quantise.bits": 4, "seed": 9})
     assert bits.training_digest == plain.training_digest
+
+
+def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
+    found = {}
+    for build in ("", "-faithful", "-lean"):
+        workspace = Workspace(load_recipe(f"sddpm-digits{build}"), tmp_path / build)
+        found[build] = {kind: workspace.weights(kind) for kind in workspace.stages}
+        assert found[build].pop("unet") == zoo() / f"sddpm-digits{build}.unet.safetensors"
+        workspace.network("unet")
+    assert found[""] == found["-faithful"] == found["-lean"]
+    # What is shared would come out of each recipe's own training: it begins with the same weights and sees the same.
+    begins = [
+        Workspace(load_recipe(f"sddpm-digits{build}"), tmp_path).fresh_network("unet_ann").state_dict()
+        for build in ("", "-faithful", "-lean")
+    ]
+    assert all((value == other[name]).all() for other in begins for name, value in begins[0].items())
+    assert all(path is not None and path.parent == zoo() for path in found[""].values())
+    other = {"model.channels": 18, "train_seed": 2, "train.unet_ann.epochs": 3, "data.image": [12, 8]}
+    for key, value in other.items():
+        assert Workspace(load_recipe("sddpm-digits", {key: value}), tmp_path).weights("unet_ann") is None
+    longer = Workspace(load_recipe("sddpm-digits", {"model.timesteps": 8}), tmp_path)
+    assert longer.weights("unet") is None
+    assert longer.weights("unet_ann") == found[""]["unet_ann"]
 
 
 DIFFUSION = """

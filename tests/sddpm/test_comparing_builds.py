@@ -58,9 +58,11 @@ def test_relays_are_a_build_of_their_own_with_their_products(tmp_path: Path) -> 
 
 def test_what_cannot_be_compared_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = write(tmp_path / "a"), write(tmp_path / "b", dataset="kmnist")
+    fewer = write(tmp_path / "e", generation__sampler__steps=20, generation__evaluations=20.0)
     write_report(make_generation_report(), generation_pictures(), tmp_path / "c")
     for second, message in (
         (other, "b: its data set is kmnist"),
+        (fewer, "e: its sampler is 20 steps of ddim, that of"),
         (tmp_path / "c", "which is no SDDPM"),
         (tmp_path / "d", "no such report"),
     ):
