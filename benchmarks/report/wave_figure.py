@@ -136,7 +136,6 @@ def _scatter(axes: Axes, reference: Numbers, predicted: Numbers, colour: str) ->
     axes.plot(
         reference, predicted, "o", color=colour, markersize=5, alpha=0.65, markeredgewidth=0, clip_on=False
     )
-    axes.set_box_aspect(1)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     quiet_axes(axes, "left", "bottom")

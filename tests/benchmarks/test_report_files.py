@@ -43,8 +43,12 @@ def test_schema_file_is_current() -> None:
     )
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert {"format", "version", "quality"} <= set(schema["required"])
+    assert {"format", "version", "layers"} <= set(schema["required"])
     validator = jsonschema.Draft202012Validator(schema)
+    written = json.loads(report_json(make_report()))
+    assert validator.is_valid(written)
+    del written["quality"]
+    assert not validator.is_valid(written)
     assert not validator.is_valid(report_data() | {"version": 2})
     assert not validator.is_valid(report_data() | {"surprise": 1})
 

@@ -314,9 +314,8 @@ def test_a_host_that_did_not_run_says_why() -> None:
 
 def test_figures_that_do_not_exist_are_called_undefined() -> None:
     report = make_pulse_report(**PULSE_EXTREMES["one video"])
-    row = dict(
-        zip(*(lambda t: (t.head, t.rows[0]))(pulse_tables.accuracy(report, pulse_of(report), "video")), strict=True)
-    )  # fmt: skip
+    table = pulse_tables.accuracy(report, pulse_of(report), "video")
+    row = dict(zip(table.head, table.rows[0], strict=True))
     assert (row["95 % interval"], row["Pearson"], row["SNR, dB"]) == ("–", "undefined", "undefined")
     assert "1 face video (" in pulse_tables.opening(pulse_of(report))
 
