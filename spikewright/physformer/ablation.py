@@ -17,10 +17,10 @@ from ..models.spiking_attention import Change
 Ablation: TypeAlias = Literal["blocks", "attention", "mask", "mlp"]
 ABLATIONS: tuple[Ablation, ...] = get_args(Ablation)
 TITLES: dict[Ablation, str] = {
-    "blocks": "all blocks bypassed",
-    "attention": "attention silenced",
-    "mask": "mask forced to one",
-    "mlp": "MLP silenced",
+    "blocks": "the stack of blocks",
+    "attention": "the attention",
+    "mask": "the mask of the attention",
+    "mlp": "the MLP",
 }
 #: Whose spikes change, and to what.
 _CHANGES: dict[str, tuple[str, float]] = {
