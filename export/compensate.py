@@ -92,6 +92,7 @@ class Passing:
     """
 
     def __init__(self, covariance: Floats) -> None:
+        self.covariance = covariance
         variance = np.diag(covariance)
         self.order = np.argsort(-variance, kind="stable")
         damped = covariance[np.ix_(self.order, self.order)]
@@ -103,7 +104,11 @@ class Passing:
         self.share = factor / np.diag(factor)[:, None]
 
     def round(self, weight: Floats, top: int) -> NDArray[np.int64]:
-        """Round weights (outputs, inputs) that are in steps of the grid."""
+        """Round weights (outputs, inputs) that are in steps of the grid; no output worse than to the nearest.
+
+        An error passed on is final for the last inputs, and cut where a weight leaves the range, so that an output may
+        end up worse than without: it is then rounded to the nearest.
+        """
         left = weight[:, self.order]
         rounded = np.empty(left.shape, np.int64)
         for start in range(0, left.shape[1], BLOCK):
@@ -116,7 +121,14 @@ class Passing:
             left[:, end:] -= errors @ self.share[start:end, end:]
         back = np.empty_like(rounded)
         back[:, self.order] = rounded
+        nearest = np.clip(np.rint(weight), -top, top).astype(np.int64)
+        worse = self._error(weight - back) > self._error(weight - nearest)
+        back[worse] = nearest[worse]
         return back
+
+    def _error(self, by: Floats) -> Floats:
+        """Mean squared error of each output (outputs,) whose weights are off by so much (outputs, inputs)."""
+        return np.einsum("oi,oi->o", by @ self.covariance, by)
 
 
 def as_rows(map_: LinearMap, values: NDArray[Any]) -> NDArray[Any] | list[NDArray[Any]]:

@@ -150,6 +150,9 @@ def check_band(fps: float, low: float, high: float) -> None:
 
 
 def _without_rounding(result: Wave, source: Wave, share: float) -> Wave:
-    """The result, with rows of zeros where nothing exceeds ``share`` of the source's largest value."""
+    """The result, with rows of zeros where nothing exceeds ``share`` of the source's largest value.
+
+    Nor where all of it is below the smallest normal number, where a share of anything is lost.
+    """
     size, scale = (np.abs(a).max(-1, keepdims=True) for a in (result, source))
-    return np.where(size > share * scale, result, 0.0)
+    return np.where(size > np.maximum(share * scale, np.finfo(np.float64).tiny), result, 0.0)

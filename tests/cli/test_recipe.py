@@ -18,8 +18,8 @@ from spikewright.workspace import Workspace
 @pytest.mark.parametrize("name", zoo_names())
 def test_shipped_recipes_are_valid_and_named_after_their_data(name: str) -> None:
     recipe = load_recipe(name)
-    build = getattr(recipe.model, "build", "chip")
-    suffix = "" if build == "chip" else f"-{build}"
+    other = {getattr(recipe.model, "build", "chip"), getattr(recipe.model, "variant", "deployment")}
+    suffix = "".join(f"-{name}" for name in other - {"chip", "deployment"})
     assert recipe.name == name == f"{recipe.model.kind}-{recipe.data.name}{suffix}"
 
 

@@ -59,7 +59,7 @@ def test_rows_of_weights_lead_back(kind: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 150), st.integers(1, 4), st.sampled_from([1, 3, 7, 127]), st.integers(0, 99))
-def test_passing_errors_on_is_never_much_worse_and_stays_in_range(
+def test_passing_errors_on_is_never_worse_and_stays_in_range(
     inputs: int, outputs: int, top: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -68,8 +68,8 @@ def test_passing_errors_on_is_never_much_worse_and_stays_in_range(
     weight = rng.uniform(-top, top, (outputs, inputs))
     found = Passing(covariance).round(weight, top)
     assert np.abs(found).max() <= top
-    errors = [np.einsum("oi,ij,oj->", e, covariance, e) for e in (weight - found, weight - np.rint(weight))]
-    assert errors[0] <= errors[1] * 1.05 + 0.3 * np.trace(covariance) / inputs * outputs
+    errors = [np.einsum("oi,ij,oj->o", e, covariance, e) for e in (weight - found, weight - np.rint(weight))]
+    assert (errors[0] <= errors[1] * (1 + 1e-9)).all()
 
 
 def test_independent_inputs_are_rounded_to_the_nearest() -> None:
