@@ -8,6 +8,7 @@ from .benchmarks.ann import count_macs, export_onnx
 from .benchmarks.counting import LayerCount
 from .benchmarks.fidelity import fidelity
 from .benchmarks.generated_file import NAME, GeneratedFile, write_generated
+from .benchmarks.quality import reconstruction_error
 from .benchmarks.report import schema as parts
 from .benchmarks.report.pictures import Pictures
 from .benchmarks.report.write import write_report
@@ -24,6 +25,7 @@ from .models.ann_vae import ANNVAE, Autoencoder
 from .models.esvae import ESVAE
 from .progress import Steps
 from .report_head import head
+from .twin_runs import CALIBRATION_SAMPLES, MOST_SAMPLES, TwinFile, twin_runs
 from .verification import Verification
 from .workspace import Workspace
 
@@ -93,6 +95,8 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         fitted = fit_part(chip, fit(program, chip, placement))
         journeys = hops(placement, ran.means()) if placement.complete else None
         energy = measuring.energy(layers, totals.host_macs, baseline, journeys)
+    with steps("ANN twin by ONNX Runtime, in floats and integers"):
+        runs = _twin_runs(workspace)
     with steps("Report and pictures"):
         raster = emulator.run(host.encode(program, images[:1])[0], detail="spikes").spikes
         pictures = Pictures(
@@ -123,6 +127,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
                 macs=baseline.macs,
                 parameters=baseline.parameters,
                 nodes=[vars(node) for node in baseline.nodes],
+                runs=runs,
             ),
             energy=energy,
             fit=fitted,
@@ -145,6 +150,18 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         kept = GeneratedFile(generated, reconstructed, recipe.seed)
         write_generated(workspace.folder / NAME, kept)
     return report
+
+
+def _twin_runs(workspace: Workspace) -> list[parts.TwinRun]:
+    """The twin's reconstructions by ONNX Runtime."""
+    some = workspace.test_images[:MOST_SAMPLES]
+    return twin_runs(
+        {"ann": TwinFile(workspace.onnx, workspace.train_images[:CALIBRATION_SAMPLES])},
+        lambda files: {
+            "error of reconstructions": float(reconstruction_error(files["ann"](some), some).mean())
+        },
+        len(some),
+    )
 
 
 def layer_part(layer: LayerCount, chain: list[Link]) -> parts.Layer:

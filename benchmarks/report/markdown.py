@@ -45,7 +45,11 @@ def render_markdown(report: Report, pictures: Collection[str] = tuple(CAPTIONS))
         _layers(report, pictures),
         _scales(report),
         _section(
-            "Totals next to the ANN", _table(tables.totals(report)), _terms(report, "totals"), _nodes(report)
+            "Totals next to the ANN",
+            _table(tables.totals(report)),
+            _terms(report, "totals"),
+            _runs(report),
+            _nodes(report),
         ),
         _energy(report, pictures),
         _fit(report),
@@ -221,6 +225,12 @@ def _scales(report: Report) -> str:
         if layer.scales:
             blocks.append(_table(tables.scales(layer.scales)))
     return _section("Scale chains", *blocks)
+
+
+def _runs(report: Report) -> str:
+    if not report.baseline.runs:
+        return ""
+    return f"The ANN's files run by ONNX Runtime:\n\n{_table(tables.baseline_runs(report.baseline))}"
 
 
 def _nodes(report: Report) -> str:

@@ -237,6 +237,16 @@ class Totals(Part):
     payload_bits: Amount = Field(default=0.0, description="Bits of such values delivered to populations.")
 
 
+class TwinRun(Part):
+    """One figure of the ANN's quality as ONNX Runtime runs it."""
+
+    precision: Literal["float32", "int8"]
+    measure: str = Field(description="What is measured; empty where nothing could be.")
+    value: float | None
+    samples: Count = Field(description="Test samples judged.")
+    reason: str = Field(default="", description="Why there is no value.")
+
+
 class Baseline(Part):
     """The ANN a user would otherwise ship, counted from its ONNX graph."""
 
@@ -245,6 +255,10 @@ class Baseline(Part):
     parameters: Count
     nodes: list[dict[str, Any]] = Field(
         description="Name, operator and multiply-accumulates of each counted node."
+    )
+    runs: list[TwinRun] = Field(
+        default=[],
+        description="Its quality as ONNX Runtime runs it, in either precision, on the same test samples.",
     )
 
 

@@ -13,6 +13,7 @@ from .terms import VERSIONS
 from .units import MISSING, amount, count, joule, rate
 
 DASH = "–"
+_PRECISIONS = {"float32": "32-bit floats", "int8": "8-bit integers"}
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,20 @@ def totals(report: Report) -> Table:
         ("SOPs for each MAC of the ANN", units.significant(sums.sops_per_mac, ".3g"), DASH),
     ]
     return Table((f"A {sample_name(report)}", "SNN", f"ANN: {ann.name}"), rows)
+
+
+def baseline_runs(baseline: Baseline) -> Table:
+    """Quality of the ANN as ONNX Runtime runs it."""
+    rows = [
+        (
+            _PRECISIONS[run.precision],
+            run.measure or "not run",
+            run.reason if run.value is None else units.significant(run.value, ".4g"),
+            count(run.samples),
+        )
+        for run in baseline.runs
+    ]
+    return Table(("ANN in", "Measure", "Value", "Samples"), rows, labels=2)
 
 
 def baseline_nodes(baseline: Baseline) -> Table:

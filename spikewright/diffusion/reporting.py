@@ -43,7 +43,7 @@ from ..recipe import DiffusionRecipe
 from ..report_head import head
 from ..verification import Verification
 from ..workspace import Workspace
-from .baseline import FILES, export_twins
+from .baseline import FILES, export_twins, run_twins
 from .evaluators import ChipEvaluator
 from .generation import Generated, generate_in_parts
 from .pricing import host_macs, image_joules
@@ -144,6 +144,8 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         paper_fid=by_paper,
         per_image=per_image(made, joules),
     )
+    with steps("ANN twins by ONNX Runtime, in floats and integers"):
+        runs_of_twins = run_twins(workspace)
     with steps("Report and pictures"):
         pictures = Pictures(
             originals=images[:SHOWN],
@@ -175,6 +177,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
                 macs=baseline.macs,
                 parameters=baseline.parameters,
                 nodes=[vars(node) for node in baseline.nodes],
+                runs=runs_of_twins,
             ),
             energy=energy,
             fit=fitted,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -14,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..benchmarks.ann import export_onnx
+from ..benchmarks.errors import AnnError
+from ..benchmarks.onnx_run import OnnxNetwork, quantise_onnx, runtime
 from ..errors import BuildError
-from ..export.whole_file import whole_file
 from ..models.physformer import SpikingPhysFormer
 
 Precision: TypeAlias = Literal["float32", "int8"]
@@ -39,7 +38,7 @@ def export_host(network: SpikingPhysFormer, folder: Path) -> None:
 
 
 def quantise_host(network: SpikingPhysFormer, clips: NDArray[np.float32], folder: Path) -> None:
-    """Write both in 8-bit integers beside them: static quantisation, a scale an output channel.
+    """Write both in 8-bit integers beside them, as :func:`~spikewright.benchmarks.onnx_run.quantise_onnx` does.
 
     Parameters
     ----------
@@ -48,39 +47,14 @@ def quantise_host(network: SpikingPhysFormer, clips: NDArray[np.float32], folder
 
     Raises
     ------
-    BuildError
+    AnnError
         ONNX Runtime is not installed.
     """
-    runtime()
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Samples(CalibrationDataReader):  # type: ignore[misc]
-        """Samples one by one, as the calibration asks for them."""
-
-        def __init__(self, samples: Iterator[NDArray[np.float32]]) -> None:
-            self.samples = samples
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            sample = next(self.samples, None)
-            return None if sample is None else {"input": sample[None]}
-
     some = torch.from_numpy(clips[:CALIBRATION_CLIPS])
     with torch.no_grad():
-        shown = {"embedding": some.numpy(), "predictor": network.see(network.embedding(some))[0].numpy()}
+        shown = {"embedding": some, "predictor": network.see(network.embedding(some))[0]}
     for part in PARTS:
-        target = folder / file_of(part, "int8")
-        with whole_file(target) as temporary, _quiet():
-            prepared = temporary.with_suffix(".prepared.onnx")
-            try:
-                quant_pre_process(
-                    str(folder / file_of(part, "float32")), str(prepared), skip_symbolic_shape=True
-                )
-                quantize_static(
-                    str(prepared), str(temporary), Samples(iter(shown[part])), quant_format=QuantFormat.QDQ, per_channel=True
-                )  # fmt: skip
-            finally:
-                prepared.unlink(missing_ok=True)
+        quantise_onnx(folder / file_of(part, "float32"), folder / file_of(part, "int8"), shown[part].numpy())
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +65,11 @@ class HostPart:
     ----------
     network : SpikingPhysFormer
         For what is neither: the mean over time steps, and the embedding added to it.
-    sessions : dict of str to InferenceSession
+    files : dict of str to OnnxNetwork
     """
 
     network: SpikingPhysFormer
-    sessions: dict[str, Any]
+    files: dict[str, OnnxNetwork]
 
     @classmethod
     def open(cls, network: SpikingPhysFormer, folder: Path, precision: Precision) -> HostPart:
@@ -103,58 +77,21 @@ class HostPart:
 
         Raises
         ------
+        AnnError
+            ONNX Runtime is not installed.
         BuildError
-            A file is missing or cannot be run, or ONNX Runtime is not installed.
+            A file is missing or cannot be run.
         """
-        ort, sessions = runtime(), {}
-        for part in PARTS:
-            path = folder / file_of(part, precision)
-            if not path.exists():
-                raise BuildError(f"{path}: missing; run `spikewright export` first")
-            try:
-                sessions[part] = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
-                first = str(error).splitlines()[0]
-                raise BuildError(f"{path}: cannot be run ({first}); run `spikewright export` again") from None
-        return cls(network, sessions)
+        runtime()
+        try:
+            return cls(network, {part: OnnxNetwork(folder / file_of(part, precision)) for part in PARTS})
+        except AnnError as error:
+            raise BuildError(f"{error}; run `spikewright export` again") from None
 
     def embed(self, clips: Tensor) -> Tensor:
         """Embeddings (N, width, ...) of clips (N, 3, frames, H, W)."""
-        return self._run("embedding", clips)
+        return torch.from_numpy(self.files["embedding"](clips.numpy()))
 
     def tell(self, totals: Tensor, embedding: Tensor) -> Tensor:
         """Waves (N, frames), as :meth:`~spikewright.models.physformer.SpikingPhysFormer.tell`."""
-        return self._run("predictor", self.network.mean(totals, embedding))
-
-    def _run(self, part: str, inputs: Tensor) -> Tensor:
-        session = self.sessions[part]
-        found = [session.run(None, {"input": one[None]})[0] for one in inputs.numpy()]
-        return torch.from_numpy(np.concatenate(found))
-
-
-def runtime() -> Any:
-    """The package ``onnxruntime``.
-
-    Raises
-    ------
-    BuildError
-        It is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise BuildError(
-            "onnxruntime: not installed; `pip install onnxruntime` runs the host's part"
-        ) from None
-    return onnxruntime
-
-
-class _quiet:
-    """Keeps ONNX Runtime's advice, which its user can do nothing about, off the screen."""
-
-    def __enter__(self) -> None:
-        self.before = logging.root.manager.disable
-        logging.disable(logging.WARNING)
-
-    def __exit__(self, *error: object) -> None:
-        logging.disable(self.before)
+        return torch.from_numpy(self.files["predictor"](self.network.mean(totals, embedding).numpy()))

@@ -34,7 +34,7 @@ from ..workspace import Workspace
 from .ablation import ABLATIONS, TITLES
 from .accuracy import CLASSICAL, Judged, judge
 from .data import recordings
-from .host_accuracy import host_accuracy, scores_part
+from .host_accuracy import HOST_VIDEOS, host_accuracy, run_twin, scores_part
 from .host_part import PARTS, PRECISIONS, file_of
 from .pricing import host_macs, pulse_energy
 from .system import NAME, System, recipe_of
@@ -42,7 +42,6 @@ from .system import videos as videos_of
 from .verification import AGREEMENT_CLIPS, part_of
 
 ABLATION_VIDEOS = 40
-HOST_VIDEOS = 20  # videos that the host's part runs in either precision
 SHOWN_SECONDS = 12
 BIAS_BYTES, MEMBRANE_BYTES = 2, 3  # 13-bit mantissa with exponent; 24-bit membrane
 
@@ -65,6 +64,8 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         steps.note(f"{judged.clipped} input currents exceed the largest bias and were clipped")
     with steps(f"The host's part in 32-bit floats and 8-bit integers, {HOST_VIDEOS} videos"):
         hosts = host_accuracy(system, workspace.folder, videos_of(workspace, "test", HOST_VIDEOS))
+    with steps("ANN twin by ONNX Runtime, in floats and integers"):
+        runs = run_twin(workspace)
     with steps("Operations, baseline, energy, fit"):
         sample = part_of(workspace, system, AGREEMENT_CLIPS).samples
         layers = layers_of(judged.tally, sample)
@@ -97,6 +98,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
                 macs=baseline.macs,
                 parameters=baseline.parameters,
                 nodes=[vars(node) for node in baseline.nodes],
+                runs=runs,
             ),
             energy=energy,
             fit=fitted,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..benchmarks.errors import AnnError
 from ..errors import BuildError
 from ..hardware.chip import load_chip
 from ..lowering import Lowered, Tuning, load
@@ -93,7 +94,7 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
         export_host(network, workspace.folder)
         try:
             quantise_host(network, clips(workspace, "train", CALIBRATION_CLIPS), workspace.folder)
-        except BuildError as error:
+        except AnnError as error:
             steps.note(f"the host's part is there in 32-bit floats only: {error}")
     return System(lowered, network)
 

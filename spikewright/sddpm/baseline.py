@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..benchmarks.ann import MacCount, count_macs, export_onnx
+from ..benchmarks.onnx_run import OnnxNetwork
+from ..benchmarks.report.schema import TwinRun
+from ..models.epsilon_prediction import held_out_error
+from ..models.noise_schedule import NoiseSchedule
 from ..models.unet_ann import UNet
+from ..twin_runs import CALIBRATION_SAMPLES, TwinFile, twin_runs
 from ..workspace import Workspace
 
 FILE = "ann_denoiser.onnx"
@@ -48,3 +56,32 @@ def export_twin(workspace: Workspace) -> MacCount:
 def load_twin(folder: Path) -> MacCount:
     """Count the twin of a build folder."""
     return count_macs(folder / FILE)
+
+
+def run_twin(workspace: Workspace, schedule: NoiseSchedule, count: int) -> list[TwinRun]:
+    """Error of the noise in ``count`` test images, told by the build folder's twin through ONNX Runtime."""
+    network, images = workspace.network("unet_ann"), workspace.test_images[:count]
+    assert isinstance(network, UNet)
+
+    def asked(noisy: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float32]:
+        times = torch.from_numpy(np.full(len(noisy), time, np.int64))
+        with torch.no_grad():
+            vectors = network.embedding(times).numpy()
+        return np.concatenate([noisy.reshape(len(noisy), -1), vectors], 1).astype(np.float32)
+
+    seen: list[NDArray[np.float32]] = []
+
+    def remember(noisy: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+        seen.append(asked(noisy, time))
+        return noisy
+
+    held_out_error(remember, workspace.train_images[:CALIBRATION_SAMPLES], schedule)
+
+    def judge(files: Mapping[str, OnnxNetwork]) -> dict[str, float]:
+        def told(noisy: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+            return files["denoiser"](asked(noisy, time)).astype(np.float64)
+
+        return {"error of the noise": held_out_error(told, images, schedule)}
+
+    file = TwinFile(workspace.folder / FILE, np.concatenate(seen))
+    return twin_runs({"denoiser": file}, judge, len(images))

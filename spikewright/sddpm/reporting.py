@@ -43,7 +43,7 @@ from ..report_head import head
 from ..verification import Verification
 from ..workspace import Workspace
 from .accounting import evaluation_energy, observe
-from .baseline import FILE, export_twin
+from .baseline import FILE, export_twin, run_twin
 from .evaluators import ChipDenoiser
 from .generation import generate_in_parts
 from .pricing import host_macs, image_joules
@@ -68,6 +68,7 @@ class _Measured:
     noise: made_of.NoiseQuality
     exchange: made_of.Exchange
     chip: ChipDenoiser
+    twin: list[parts.TwinRun]
 
 
 def report_system(workspace: Workspace, system: System, found: Verification, steps: Steps) -> parts.Report:
@@ -170,7 +171,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             equivalence=found.equivalence,
             layers=layer_rows({NAME: system.denoiser}, {NAME: layers}, {NAME: runs}, found.overhead_spikes),
             totals=totals_row((system.denoiser,), totals(layers), macs, baseline),
-            baseline=_baseline(baseline),
+            baseline=_baseline(baseline, measured.twin),
             energy=energy,
             fit=fitted,
             timing=_timing(chip, found, steps, len(made.images)),
@@ -227,15 +228,18 @@ def _measure(
     images = min(deploy.noise_images, len(workspace.test_images))
     with steps(f"Error of the noise in {images} test images") as step:
         noise = noise_quality(workspace, system, images, step.update)
-    return _Measured(made, generated, noise, exchange, chip)
+    with steps("ANN twin by ONNX Runtime, in floats and integers"):
+        twin = run_twin(workspace, system.schedule, images)
+    return _Measured(made, generated, noise, exchange, chip, twin)
 
 
-def _baseline(counted: MacCount) -> parts.Baseline:
+def _baseline(counted: MacCount, runs: list[parts.TwinRun]) -> parts.Baseline:
     return parts.Baseline(
         name="ANN twin",
         macs=counted.macs,
         parameters=counted.parameters,
         nodes=[vars(node) for node in counted.nodes],
+        runs=runs,
     )
 
 

@@ -133,7 +133,7 @@ def test_the_hosts_part_in_integers_is_near_it(workspace: Workspace, system: Sys
 
 def test_a_damaged_host_file_is_named(workspace: Workspace, system: System, tmp_path) -> None:  # type: ignore[no-untyped-def]
     pytest.importorskip("onnxruntime")
-    with pytest.raises(BuildError, match=r"embedding\.onnx: missing; run `spikewright export`"):
+    with pytest.raises(BuildError, match=r"embedding\.onnx: missing; run `spikewright export` again"):
         HostPart.open(system.network, tmp_path, "float32")
     (tmp_path / "embedding.onnx").write_bytes(b"nothing")
     with pytest.raises(BuildError, match=r"embedding\.onnx: cannot be run"):
