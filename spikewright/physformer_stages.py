@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,15 +28,21 @@ MOST_VIDEOS = 40  # test videos that a network is judged on after its training
 
 
 def clips_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> Samples:
-    """Clips (N, 3, frames, H, W) in half precision, which holds what 8-bit frames tell, and waves (N, frames)."""
+    """Clips (N, 3, frames, H, W) in half precision, which holds what 8-bit frames tell, and waves (N, frames).
+
+    Clips lie in a file that goes with the array: a thousand videos of half a minute take 6 GB.
+    """
     data = workspace.recipe.data
     assert isinstance(data, PulseData)
     most = MOST_VIDEOS if split == "test" else None
-    inputs, labels = [], []
-    for video in recordings(data, split, workspace.recipe.train_seed, most):
-        inputs.append(video.clips.astype(np.float16))
-        labels.append(video.labels)
-    return Samples(np.concatenate(inputs), np.concatenate(labels))
+    labels = []
+    with TemporaryFile() as file:
+        for video in recordings(data, split, workspace.recipe.train_seed, most):
+            video.clips.astype(np.float16).tofile(file)
+            labels.append(video.labels)
+        file.flush()
+        inputs = np.memmap(file, np.float16, "r+", shape=(sum(map(len, labels)), *video.clips.shape[1:]))
+    return Samples(inputs, np.concatenate(labels))
 
 
 def evaluate_network(network: PulseNetwork, samples: Samples) -> dict[str, float]:
