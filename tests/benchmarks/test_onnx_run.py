@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from spikewright.benchmarks.ann import export_onnx
 from spikewright.benchmarks.errors import AnnError
 from spikewright.benchmarks.onnx_run import OnnxNetwork, quantise_onnx
 from spikewright.twin_runs import TwinFile, twin_runs
-from torch import nn
 
 pytest.importorskip("onnxruntime")
 
