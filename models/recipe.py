@@ -255,13 +255,14 @@ class PulseLossRecipe(Section):
 
     Attributes
     ----------
-    alpha, beta0, eta
+    alpha, beta0, eta, integral
         As in :class:`~spikewright.models.pulse_losses.PulseLoss`.
     """
 
     alpha: Annotated[float, Field(ge=0)] = 0.1
     beta0: Annotated[float, Field(ge=0)] = 1.0
     eta: PositiveFloat = 5.0
+    integral: Annotated[float, Field(ge=0)] = 0.0
 
 
 class PhysFormerTraining(Section):

@@ -6,6 +6,7 @@ from . import measuring
 from .answers import answers
 from .benchmarks.ann import count_macs, export_onnx
 from .benchmarks.counting import LayerCount
+from .benchmarks.energy import layer_break_even, load_models
 from .benchmarks.fidelity import fidelity
 from .benchmarks.generated_file import NAME, GeneratedFile, write_generated
 from .benchmarks.quality import reconstruction_error
@@ -69,7 +70,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
 def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, steps: Steps) -> parts.Report:
     """Measure quality, count, price, and write the report."""
     recipe, program, images = workspace.recipe, lowered.program, workspace.test_images
-    emulator = Emulator(program)
+    emulator, models = Emulator(program), load_models(recipe.deploy.energy)
     ann, autoencoder = workspace.network("ann"), workspace.network("fad")
     assert isinstance(ann, ANNVAE)
     assert isinstance(autoencoder, Autoencoder)
@@ -94,7 +95,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
         placement = place(program, chip)
         fitted = fit_part(chip, fit(program, chip, placement))
         journeys = hops(placement, ran.means()) if placement.complete else None
-        energy = measuring.energy(layers, totals.host_macs, baseline, journeys)
+        energy = measuring.energy(layers, totals.host_macs, baseline, journeys, models)
     with steps("ANN twin by ONNX Runtime, in floats and integers"):
         runs = _twin_runs(workspace)
     with steps("Report and pictures"):
@@ -120,7 +121,7 @@ def report_recipe(workspace: Workspace, lowered: Lowered, found: Verification, s
             quality=quality,
             fidelity=image_metrics,
             equivalence=found.equivalence,
-            layers=[layer_part(layer, chains[layer.name]) for layer in layers],
+            layers=[layer_part(layer, chains[layer.name], 1.0, models) for layer in layers],
             totals=totals,
             baseline=parts.Baseline(
                 name=type(ann).__name__,
@@ -164,8 +165,9 @@ def _twin_runs(workspace: Workspace) -> list[parts.TwinRun]:
     )
 
 
-def layer_part(layer: LayerCount, chain: list[Link]) -> parts.Layer:
-    """A counted layer and its constants, as the report says them."""
+def layer_part(layer: LayerCount, chain: list[Link], runs: float, models: measuring.Models) -> parts.Layer:
+    """A counted layer, whose program runs so many times a sample, and its constants, as the report says them."""
+    arriving, even = layer_break_even(layer, runs, models) or (None, {})
     return parts.Layer(
         name=layer.name,
         shape=list(layer.shape),
@@ -178,6 +180,9 @@ def layer_part(layer: LayerCount, chain: list[Link]) -> parts.Layer:
         neuron_updates=layer.neuron_updates,
         start=layer.start,
         overhead_spikes=layer.overhead_spikes,
+        runs=runs,
+        arriving=arriving,
+        break_even=even,
         scales=[parts.ScaleChain(**vars(link), error_percent=link.error_percent) for link in chain],
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .benchmarks.ann import MacCount
 from .benchmarks.counting import LayerCount, count, totals
-from .benchmarks.energy import Activity, load_models, price
+from .benchmarks.energy import Activity, EnergyModel, price, swings
 from .benchmarks.quality import frechet_distance, mean_and_interval, reconstruction_error
 from .benchmarks.report import schema as parts
 from .export.float_run import run_float
@@ -26,6 +26,7 @@ from .lowering import Lowered
 from .models.ann_vae import ANNVAE, Autoencoder
 
 Images: TypeAlias = NDArray[np.float32]
+Models: TypeAlias = Mapping[str, EnergyModel]
 TILE = 64  # images that a float network sees at a time
 STATE_SAMPLES = 16  # samples whose states say which neuron updates had something to do
 GAP_LIMIT = 1.0  # per cent of reconstruction error that quantisation may cost
@@ -169,13 +170,16 @@ def sum_up(lowered: Lowered, layers: list[LayerCount], baseline: MacCount) -> pa
 
 
 def energy(
-    layers: list[LayerCount], host_macs: int, baseline: MacCount, hops: Hops | None = None
+    layers: list[LayerCount], host_macs: int, baseline: MacCount, hops: Hops | None, models: Models
 ) -> dict[str, parts.EnergyRow]:
     """Every energy model's figures for a sample, with the journeys of its spikes where the network is placed."""
     activity = Activity.of(totals(layers), host_macs, baseline, hops)
     return {
-        name: parts.EnergyRow.model_validate(plain(price(model, activity)))
-        for name, model in load_models().items()
+        name: parts.EnergyRow(
+            **plain(price(model, activity)),
+            swings=[parts.Swing(**vars(swing)) for swing in swings(model, activity)],
+        )
+        for name, model in models.items()
     }
 
 

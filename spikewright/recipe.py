@@ -73,6 +73,8 @@ class DeployRecipe(Section):
     ----------
     chip : str
         A known chip or the path of a chip description.
+    energy : tuple of str
+        Paths of energy models of one's own; one that has the name of a shipped model replaces it.
     norse_images, reference_images, lava_images : int
         Test images that each comparison runs; for Lava at least 4 by default.
     lava_seconds : int
@@ -82,6 +84,7 @@ class DeployRecipe(Section):
     """
 
     chip: str = "loihi2"
+    energy: tuple[str, ...] = ()
     norse_images: PositiveInt = 8
     reference_images: PositiveInt = 16
     lava_images: PositiveInt = 4

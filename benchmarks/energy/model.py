@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -134,6 +134,13 @@ def load_model(name_or_path: str | Path) -> EnergyModel:
         raise EnergyError(str(error)) from None
 
 
-def load_models() -> dict[str, EnergyModel]:
-    """The models that come with the package, by name."""
-    return {name: load_model(name) for name in names(FOLDER)}
+def load_models(own: Iterable[str | Path] = ()) -> dict[str, EnergyModel]:
+    """The models that come with the package, by name, and those of one's own files; one's own replace others of their name.
+
+    Raises
+    ------
+    EnergyError
+        A file is missing or breaks a rule.
+    """
+    found = {name: load_model(name) for name in names(FOLDER)}
+    return found | {model.name: model for model in map(load_model, own)}

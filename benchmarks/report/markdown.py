@@ -249,6 +249,16 @@ def _energy(report: Report, pictures: Collection[str]) -> str:
         _terms(report, "energy"),
         *_pictures(report, pictures, "energy"),
         *(_model(row) for row in report.energy.values()),
+        *_break_even(report),
+    )
+
+
+def _break_even(report: Report) -> list[str]:
+    table = tables.break_even(report)
+    return (
+        ["### Layer by layer: spikes against break-even", tables.BREAK_EVEN, _table(table)]
+        if table.rows
+        else []
     )
 
 
@@ -258,7 +268,13 @@ def _model(row: EnergyRow) -> str:
         for title, lines in (("Assumptions", row.assumptions), ("Sources", row.sources))
     ]
     host = f"Host: {joule(row.host_joule)}, {tables.host_share(row)} of the SNN's energy."
-    return "\n\n".join([f"### {escape(row.title)}", host, _table(tables.energy_parts(row)), *lists])
+    return "\n\n".join(
+        [f"### {escape(row.title)}", host, _table(tables.energy_parts(row)), *_swings(row), *lists]
+    )
+
+
+def _swings(row: EnergyRow) -> list[str]:
+    return ["If a figure is wrong by a factor of two:", _table(tables.swings(row))] if row.swings else []
 
 
 def _fit(report: Report) -> str:

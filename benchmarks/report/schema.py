@@ -214,6 +214,15 @@ class Layer(Part):
     runs: Amount = Field(
         default=1.0, description="Runs of that program a sample; spikes, SOPs and updates are of all of them."
     )
+    arriving: Amount | None = Field(
+        default=None,
+        description="Spikes that an input sends in a run, mean over the synapses; None without any.",
+    )
+    break_even: dict[str, Amount | None] = Field(
+        default={},
+        description="Spikes arriving at which the layer costs what its connections cost an int8 ANN, by energy model; "
+        "None where even silence costs more, nothing arrives, or no int8 ANN is priced.",
+    )
 
 
 class Totals(Part):
@@ -262,6 +271,14 @@ class Baseline(Part):
     )
 
 
+class Swing(Part):
+    """What the SNN costs, as a multiple of the ANN, with one figure of an energy model halved and doubled."""
+
+    figure: str
+    smaller: Amount
+    larger: Amount
+
+
 class EnergyRow(Part):
     """One energy model's figures for a sample, in joules."""
 
@@ -277,6 +294,10 @@ class EnergyRow(Part):
         description="Mean spike rate at which the chip would cost what the int8 ANN costs; None if it never does."
     )
     parts: dict[str, float] = Field(description="Joules by contribution; they sum to snn_joule.")
+    swings: list[Swing] = Field(
+        default=[],
+        description="SNN / ANN (in int8 where it is priced) with each figure halved and doubled, largest change first.",
+    )
     assumptions: list[str]
     sources: list[str]
 

@@ -13,6 +13,11 @@ from .terms import VERSIONS
 from .units import MISSING, amount, count, joule, rate
 
 DASH = "–"
+BREAK_EVEN = (
+    "Spikes that an input of the layer sends in one run of its program, beside the number at which the layer costs what "
+    "the same connections cost in an int8 ANN, which multiplies each weight once a run. Updates of neurons are paid "
+    "without a spike as well: where they alone cost more, it never breaks even."
+)
 _PRECISIONS = {"float32": "32-bit floats", "int8": "8-bit integers"}
 
 
@@ -274,6 +279,35 @@ def energy_parts(row: EnergyRow) -> Table:
         for name, value in row.parts.items()
     ]
     return Table(("Contribution", "Energy", "Share"), rows)
+
+
+def swings(row: EnergyRow) -> Table:
+    """How far the comparison hangs on single figures."""
+    against = "SNN / int8" if row.ann_int8_joule else "SNN / fp32"
+    rows = [
+        (swing.figure, *(units.significant(value, ".3g") for value in (swing.smaller, swing.larger)))
+        for swing in row.swings
+    ]
+    return Table(("Figure", f"{against} with half of it", "with twice"), rows)
+
+
+def break_even(report: Report) -> Table:
+    """Spikes that reach each layer, and how many would cost what an int8 ANN's multiplications do."""
+    models = {name: row.title for name, row in report.energy.items() if row.ann_int8_joule is not None}
+
+    def said(even: float | None) -> str:
+        return "never" if even is None else units.significant(even, ".3g")
+
+    rows = [
+        (
+            layer_name(layer),
+            units.significant(layer.arriving, ".3g"),
+            *(said(layer.break_even.get(name)) for name in models),
+        )
+        for layer in report.layers
+        if layer.arriving is not None
+    ]
+    return Table(("Layer", "Spikes an input sends", *models.values()), rows)
 
 
 def fit(fit: Fit) -> Table:

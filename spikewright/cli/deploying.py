@@ -23,6 +23,7 @@ from .options import (
     BitsOption,
     ChipOption,
     DatasetOption,
+    EnergyOption,
     FolderArgument,
     JsonOption,
     ModelOption,
@@ -60,16 +61,19 @@ def deploy(
     require_lava: RequireLava = False,
     threshold_scale: ThresholdOption = None,
     tune: TuneOption = None,
+    energy: EnergyOption = None,
 ) -> None:
     """Do the whole job: train or take shipped weights, export, quantise, compile, verify, price, report."""
-    guidance = {"threshold_scale": threshold_scale}
+    guidance = {"threshold_scale": threshold_scale, "energy": energy or None}
     place = workspace(
         recipe, model, dataset, out, bits=bits, tune=tune, steps=steps, seed=seed, chip=chip, deploy=guidance
     )
 
+    from ..benchmarks.energy import load_models
     from ..systems import deployment_of  # after the recipe was read: what it loads takes seconds
     from ..training import ensure_weights
 
+    load_models(place.recipe.deploy.energy)  # a faulty file is told before the work, not after it
     job, progress = deployment_of(place), steps_to_stderr()
     ensure_weights(place, progress)
     lowered = job.export(place, progress)

@@ -126,7 +126,9 @@ def generate(
     began = time.perf_counter()
     limit = time_limit if backend == GenerateBackend.lava else None
     drawn = draw(place, backend.value, count, folder, progress, limit)
-    titles = {name: energy_model.title for name, energy_model in load_models().items()}
+    titles = {
+        name: energy_model.title for name, energy_model in load_models(place.recipe.deploy.energy).items()
+    }
     seconds = time.perf_counter() - began
     run = Run(place.recipe.name, backend.value, place.recipe.seed, seconds, drawn.settings)
     summary = write_files(drawn.made, drawn.joules, run, folder)

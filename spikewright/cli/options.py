@@ -43,6 +43,10 @@ SeedOption = Annotated[int | None, typer.Option("--seed", help="Seed of sampling
 ChipOption = Annotated[
     str | None, typer.Option("--chip", help="Known chip, or the path of a chip description.")
 ]
+EnergyOption = Annotated[
+    list[str] | None,
+    typer.Option("--energy", help="Energy model of your own, a .toml file; may be given several times."),
+]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Build folder; build/<model>-<dataset> by default.")
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..benchmarks.energy import load_models
 from ..generating.drawing import Drawn
 from ..progress import Steps
 from ..recipe import DiffusionRecipe
@@ -31,5 +32,9 @@ def draw(
             system, backend, count, folder, seed=recipe.seed, temperature=deploy.temperature,
             refinements=deploy.refinements, time_limit=time_limit, report=step.update,
         )  # fmt: skip
-    joules = {} if backend == "float" else image_joules(system, made, load_twins(workspace.folder))
+    joules = (
+        {}
+        if backend == "float"
+        else image_joules(system, made, load_twins(workspace.folder), load_models(deploy.energy))
+    )
     return Drawn(made, joules, {"temperature": deploy.temperature, "refinements": deploy.refinements})

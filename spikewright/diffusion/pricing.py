@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ..generating import pricing
 from ..generating.pricing import Work, updates
 from ..hardware import host
+from ..measuring import Models
 from .baseline import Twins
 from .generation import Generated
 from .system import System
@@ -21,7 +22,9 @@ def host_macs(system: System) -> int:
     return host.operations(system.decoder.program)
 
 
-def image_joules(system: System, made: Generated, twins: Twins) -> dict[str, NDArray[np.float64]]:
+def image_joules(
+    system: System, made: Generated, twins: Twins, models: Models
+) -> dict[str, NDArray[np.float64]]:
     """Energy of each image by model, as :func:`spikewright.generating.pricing.image_joules`."""
     runs = made.evaluations.astype(np.float64)
     work = Work(
@@ -30,4 +33,4 @@ def image_joules(system: System, made: Generated, twins: Twins) -> dict[str, NDA
         ann_macs=twins.denoiser.macs * runs + twins.decoder.macs,
         ann_activations=twins.denoiser.activations * runs + twins.decoder.activations,
     )
-    return pricing.image_joules(made, work)
+    return pricing.image_joules(made, work, models)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import measuring
 from ..answers import answers
 from ..benchmarks.counting import totals
+from ..benchmarks.energy import load_models
 from ..benchmarks.fidelity import fidelity, paper_fidelity
 from ..benchmarks.generated_file import NAME, GeneratedFile, write_generated
 from ..benchmarks.quality import mean_and_interval
@@ -78,6 +79,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
     recipe = workspace.recipe
     assert isinstance(recipe, DiffusionRecipe)
     deploy = recipe.deploy
+    models = load_models(deploy.energy)
     images = workspace.test_images
     with steps("ANN twins to ONNX"):
         twins = export_twins(workspace)
@@ -112,8 +114,10 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         every = [layer for group in layers.values() for layer in group]
         baseline = baseline_of({"denoiser": (twins.denoiser, evaluations), "decoder": (twins.decoder, 1.0)})
         macs = host_macs(system)
-        energy = measuring.energy(every, macs, baseline, journeys(placements, tallies, len(made.images)))
-        joules = image_joules(system, made, twins)
+        energy = measuring.energy(
+            every, macs, baseline, journeys(placements, tallies, len(made.images)), models
+        )
+        joules = image_joules(system, made, twins, models)
     fitted = fit_part(chip, together(generating, chip))
     generation = made_of.Generation(
         programs=[
@@ -167,9 +171,9 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             quality=quality,
             fidelity=image_metrics,
             equivalence=found.equivalence,
-            layers=layer_rows(system.parts, layers, runs, found.overhead_spikes),
+            layers=layer_rows(system.parts, layers, runs, found.overhead_spikes, models),
             reconstruction_layers=layer_rows(
-                system.parts, {"encoder": encoder_layers}, {"encoder": 1.0}, found.overhead_spikes
+                system.parts, {"encoder": encoder_layers}, {"encoder": 1.0}, found.overhead_spikes, models
             ),
             totals=totals_row((system.denoiser, system.decoder), totals(every), macs, baseline),
             baseline=parts.Baseline(

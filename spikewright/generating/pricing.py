@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..benchmarks.energy import Activity, load_models, price
+from ..benchmarks.energy import Activity, price
 from ..hardware.program import Program
+from ..measuring import Models
 from .made import Made
 
 
@@ -37,7 +38,7 @@ def updates(program: Program) -> int:
     return program.timesteps * sum(p.size for p in program.populations)
 
 
-def image_joules(made: Made, work: Work) -> dict[str, NDArray[np.float64]]:
+def image_joules(made: Made, work: Work, models: Models) -> dict[str, NDArray[np.float64]]:
     """Energy of each image by model, in joules: (N, 2), of the spiking system with its host and of the ANN twins.
 
     Spikes travel from population to population here, since nothing is placed.
@@ -59,7 +60,7 @@ def image_joules(made: Made, work: Work) -> dict[str, NDArray[np.float64]]:
             )
         )
     found = {}
-    for name, model in load_models().items():
+    for name, model in models.items():
         prices = [price(model, activity) for activity in activities]
         found[name] = np.array([[p.snn_joule, p.ann_joule] for p in prices]).reshape(-1, 2)
     return found

@@ -23,6 +23,7 @@ from ..hardware.emulator import Emulator
 from ..hardware.program import Program
 from ..hardware.session import Exchange
 from ..lowering import Lowered
+from ..measuring import Models
 from ..models.feature_classifier import FeatureClassifier
 from .made import Made
 
@@ -95,6 +96,7 @@ def layer_rows(
     layers: Mapping[str, list[LayerCount]],
     runs: Mapping[str, float],
     overhead_spikes: Mapping[str, int],
+    models: Models,
 ) -> list[parts.Layer]:
     """Counted layers of several programs, each with its constants and how often the program runs."""
     rows = []
@@ -102,11 +104,9 @@ def layer_rows(
         part = lowered[name]
         chains = scale_chain(part.integer_graph, part.float_graph)
         for layer in counted:
-            row = layer_part(layer, chains.get(layer.name, []))
+            row = layer_part(layer, chains.get(layer.name, []), runs[name], models)
             overhead = overhead_spikes.get(f"{name}/{layer.name}")
-            rows.append(
-                row.model_copy(update={"program": name, "runs": runs[name], "overhead_spikes": overhead})
-            )
+            rows.append(row.model_copy(update={"program": name, "overhead_spikes": overhead}))
     return rows
 
 

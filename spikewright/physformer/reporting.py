@@ -12,6 +12,7 @@ from .. import measuring
 from ..answers import pulse_answers
 from ..benchmarks.ann import count_macs, export_onnx
 from ..benchmarks.counting import totals
+from ..benchmarks.energy import load_models
 from ..benchmarks.pulse.heart_rate import heart_rate
 from ..benchmarks.pulse.published import load_energy_claims, load_published
 from ..benchmarks.pulse.waves import pulse_of
@@ -49,6 +50,7 @@ BIAS_BYTES, MEMBRANE_BYTES = 2, 3  # 13-bit mantissa with exponent; 24-bit membr
 def report_system(workspace: Workspace, system: System, found: Verification, steps: Steps) -> parts.Report:
     """Measure accuracy, count, price, and write the report."""
     recipe = recipe_of(workspace)
+    models = load_models(recipe.deploy.energy)
     deploy, program, frames = recipe.deploy, system.blocks.program, recipe.data.frames
     twin = workspace.network("physformer_ann")
     assert isinstance(twin, PhysFormer)
@@ -72,12 +74,14 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         hardware, clips = load_chip(deploy.chip), judged.tally.samples
         placements, fits = placed({NAME: program}, hardware)
         macs = host_macs(workspace.folder)
-        energy = measuring.energy(layers, macs, baseline, journeys(placements, {NAME: judged.tally}, clips))
+        energy = measuring.energy(
+            layers, macs, baseline, journeys(placements, {NAME: judged.tally}, clips), models
+        )
         sums = totals(layers)
         priced = pulse_energy(system.network.config, workspace.folder, twin, baseline, sums.sops)
     fitted = fit_part(hardware, fits[NAME])
     pulse = _pulse(recipe.data, system, judged, hosts, priced, frames)
-    rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes)
+    rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes, models)
     with steps("Report and pictures"):
         report = parts.Report(
             **head(workspace, hardware, [program]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..benchmarks.energy import load_models
 from ..generating.drawing import Drawn
 from ..progress import Steps
 from ..recipe import UNetRecipe
@@ -33,7 +34,11 @@ def draw(
             system, backend, count, folder, seed=recipe.seed, sampling_steps=sampling_steps,
             time_limit=time_limit, report=step.update,
         )  # fmt: skip
-    joules = {} if backend == "float" else image_joules(system, made, load_twin(workspace.folder))
+    joules = (
+        {}
+        if backend == "float"
+        else image_joules(system, made, load_twin(workspace.folder), load_models(deploy.energy))
+    )
     settings: dict[str, float | str] = {
         "sampler": deploy.sampler,
         "threshold_scale": deploy.threshold_scale,

@@ -10,6 +10,7 @@ from ..generating import pricing
 from ..generating.made import Made
 from ..generating.pricing import Work, updates
 from ..hardware import host
+from ..measuring import Models
 from .system import System
 
 
@@ -31,7 +32,9 @@ def tail_macs(system: System) -> int:
     return config.timesteps * taps * config.in_channels * (config.channels + config.in_channels)
 
 
-def image_joules(system: System, made: Made, twin: MacCount) -> dict[str, NDArray[np.float64]]:
+def image_joules(
+    system: System, made: Made, twin: MacCount, models: Models
+) -> dict[str, NDArray[np.float64]]:
     """Energy of each image by model, as :func:`spikewright.generating.pricing.image_joules`."""
     runs = made.evaluations.astype(np.float64)
     work = Work(
@@ -40,4 +43,4 @@ def image_joules(system: System, made: Made, twin: MacCount) -> dict[str, NDArra
         ann_macs=runs * twin.macs,
         ann_activations=runs * twin.activations,
     )
-    return pricing.image_joules(made, work)
+    return pricing.image_joules(made, work, models)

@@ -12,6 +12,7 @@ from .. import measuring
 from ..answers import answers
 from ..benchmarks.ann import MacCount
 from ..benchmarks.counting import totals
+from ..benchmarks.energy import load_models
 from ..benchmarks.fidelity import fidelity
 from ..benchmarks.generated_file import NAME as IMAGES
 from ..benchmarks.generated_file import GeneratedFile, write_generated
@@ -76,6 +77,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
     recipe = workspace.recipe
     assert isinstance(recipe, UNetRecipe)
     deploy, program, images = recipe.deploy, system.denoiser.program, workspace.test_images
+    models = load_models(deploy.energy)
     with steps("ANN twin to ONNX"):
         twin = export_twin(workspace)
     chip = ChipDenoiser(system, "emulator")
@@ -113,9 +115,9 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         baseline = baseline_of({NAME: (twin, runs)})
         macs = round(runs * host_macs(system))
         energy = measuring.energy(
-            layers, macs, baseline, journeys(placements, {NAME: chip.tally}, len(made.images))
+            layers, macs, baseline, journeys(placements, {NAME: chip.tally}, len(made.images)), models
         )
-        joules = image_joules(system, made, twin)
+        joules = image_joules(system, made, twin, models)
         outside = {
             name.removeprefix(f"{NAME}/"): spikes / found.reference_images
             for name, spikes in found.overhead_spikes.items()
@@ -169,7 +171,9 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             quality=quality,
             fidelity=image_metrics,
             equivalence=found.equivalence,
-            layers=layer_rows({NAME: system.denoiser}, {NAME: layers}, {NAME: runs}, found.overhead_spikes),
+            layers=layer_rows(
+                {NAME: system.denoiser}, {NAME: layers}, {NAME: runs}, found.overhead_spikes, models
+            ),
             totals=totals_row((system.denoiser,), totals(layers), macs, baseline),
             baseline=_baseline(baseline, measured.twin),
             energy=energy,

@@ -14,6 +14,7 @@ from torch import Tensor
 from spikewright.models.pulse_losses import (
     PulseLoss,
     frequency_cross_entropy,
+    integrated,
     label_distribution,
     negative_pearson,
     spectrum,
@@ -156,6 +157,32 @@ def test_the_total_follows_the_curriculum() -> None:
     found = loss(noise(3, 160), sines([60, 80, 99]), torch.tensor([60, 80, 99]), 0.5)
     expected = 0.2 * found["pearson"] + found["entropy"] + found["distribution"]
     assert found["total"].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("length", [160, 95])
+def test_integrating_undoes_the_change_from_frame_to_frame(length: int) -> None:
+    turns = torch.arange(length + 1) / length
+    pulse = torch.sin(2 * torch.pi * 6 * turns) + 0.4 * torch.cos(2 * torch.pi * 5 * turns)
+    found = integrated(pulse.diff()[None], 30.0)
+    between = (pulse[1:] + pulse[:-1]) / 2  # a change belongs between its two frames
+    assert torch.corrcoef(torch.stack([found[0], between]))[0, 1] > 0.999
+
+
+def test_integrating_leaves_out_what_is_no_heart_rate_and_weighs_slow_errors_more() -> None:
+    seconds = torch.arange(320) / 30
+    slow, low, high = (torch.sin(2 * torch.pi * rate * seconds)[None] for rate in (0.28125, 0.9375, 1.875))
+    assert integrated(slow, 30.0).abs().max() < 0.05 * integrated(low, 30.0).abs().max()
+    assert integrated(low, 30.0).std() == pytest.approx(2 * float(integrated(high, 30.0).std()), rel=1e-3)
+    with pytest.raises(ValueError, match="hold no heart rate"):
+        integrated(torch.randn(1, 9), 30.0)
+
+
+def test_the_integrals_weight_is_beside_the_waves() -> None:
+    torch.manual_seed(1)
+    told, wanted, rates = torch.randn(3, 160), torch.randn(3, 160), torch.tensor([60.0, 80.0, 120.0])
+    without, whole = (PulseLoss(30.0, 0.5, 1.0, 1.0, weight)(told, wanted, rates) for weight in (0.0, 2.0))
+    assert "integral" not in without
+    assert float(whole["total"] - without["total"]) == pytest.approx(float(whole["integral"]), rel=1e-4)
 
 
 def test_descending_finds_the_wave() -> None:
