@@ -122,9 +122,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 	@touch $@
 
 # lava-dl 0.6.0 declares Python 3.10 only as well, and asks for much that its netx does not use. Only tests want it.
+# neurobench asks for the data sets of its own benchmarks, which its count of operations does not use.
 $(VENV)/.test: $(VENV)/.runtime
 	@$(PIP) -c constraints.txt -e ".[test,events,video]"
 	@$(PIP) --no-deps --ignore-requires-python lava-dl==0.6.0 || echo "warning: lava-dl could not be installed; the tests against netx will not run"
+	@$(PIP) --no-deps neurobench==2.3.0 || echo "warning: neurobench could not be installed; its count of operations will not be compared"
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.runtime
