@@ -18,7 +18,7 @@ from ..errors import SweepError
 from .figures import Failure
 
 #: Seconds that a cluster has to answer, and between two looks at its workers.
-ANSWER, LOOK = 20, 2
+ANSWER, LOOK = 10, 2
 
 
 @contextmanager

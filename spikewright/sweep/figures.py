@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 #: Of the records; another one means that points are measured anew.
-SCHEMA = 1
+SCHEMA: Final = 1
 
 
 class Part(BaseModel):
