@@ -109,9 +109,7 @@ def sweep(
 
                 planned = train_missing(planned, spec.samples, where, store.scratch, progress)
             results = run(planned, store, where, progress, retry_failed=retry_failed)
-            write_results(results, spec.samples, folder)
-    if collect:
-        write_results(results, spec.samples, folder)
+    write_results(results, spec.samples, folder)
     if json:
         print_json(rows(results))
     else:

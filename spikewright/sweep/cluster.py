@@ -14,6 +14,7 @@ from typing import Any
 import dask
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
+from .. import __version__
 from ..errors import SweepError
 from .figures import Failure
 
@@ -80,17 +81,19 @@ def _ready(client: Client, scheduler: str) -> None:
             f"{scheduler}: the scheduler has no worker; start some with `dask worker {scheduler} --nthreads 1`"
         ) from None
     try:
-        client.run(_version)
+        others = set(client.run(_version).values()) - {__version__}
     except Exception as error:
         raise SweepError(
             f"{scheduler}: a worker cannot load spikewright ({type(error).__name__}: {error}); install the same version on "
             "every worker"
         ) from None
+    if others:
+        raise SweepError(
+            f"{scheduler}: a worker has spikewright {min(others)}, this is {__version__}; install the same on every worker"
+        )
 
 
 def _version() -> str:
-    from .. import __version__
-
     return __version__
 
 
