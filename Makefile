@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate sweep threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +38,11 @@ verify: $(VENV)/.runtime  ## Repeat the checks of a build: norse, reference, Lav
 # ESVAE draws its images as it is deployed.
 generate: $(VENV)/.runtime  ## 64 images of MODEL=spiking-diffusion or sddpm, with the spikes and energy of each
 	@$(BIN)/spikewright generate --model $(MODEL:esvae=spiking-diffusion) --dataset $(DATASET) $(if $(SEED),--seed $(SEED))
+
+# Goes on where it was killed. SWEEP="my.toml" or SWEEP="--model sddpm --bits 8,4" for another.
+SWEEP ?= --model $(MODEL) --dataset $(DATASET) --bits 8,7,6,5,4,3,2 --chip loihi1,loihi2 --out build/sweep-$(MODEL)-$(DATASET)
+sweep: $(VENV)/.runtime  ## MODEL with 8 to 2 weight bits on both chips: quality against energy and cores, all processors
+	@$(BIN)/spikewright sweep $(SWEEP)
 
 threshold-sweep: $(VENV)/.runtime  ## Threshold guidance of SDDPM on DATASET: quality against thresholds; writes docs/threshold_guidance.md
 	@$(BIN)/spikewright generate --model sddpm --dataset $(DATASET) --count 1
@@ -116,7 +121,7 @@ $(VENV)/.python:
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 	@test -z "$(TORCH_INDEX)" || $(PIP) --retries 0 --timeout 15 --index-url "$(TORCH_INDEX)" "$(TORCH)" >/dev/null 2>&1 || true
 	@$(PIP) "$(TORCH)"
-	@$(PIP) -c constraints.txt -e ".[norse,lava,onnxruntime]"
+	@$(PIP) -c constraints.txt -e ".[norse,lava,onnxruntime,sweep]"
 	@$(PIP) --no-deps --ignore-requires-python lava-nc==0.10.0 || echo "warning: lava-nc could not be installed; the Lava check will not run"
 	@$(BIN)/python -m spikewright.hardware.emulation.warm
 	@touch $@

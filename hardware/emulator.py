@@ -310,7 +310,10 @@ class Emulator:
 
 
 def _processors() -> int:
-    """Processors that this process may use."""
+    """Processors that this process may use: as ``SPIKEWRIGHT_THREADS`` says, or all that it is allowed on."""
+    said = os.environ.get("SPIKEWRIGHT_THREADS", "")
+    if said.isdigit() and int(said):
+        return int(said)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -33,3 +33,10 @@ def firing_threshold(network: nn.Module, threshold: float) -> Iterator[None]:
     finally:
         for neuron, value in zip(neurons, own, strict=True):
             neuron.fires_above = value
+
+
+def scale_thresholds(network: nn.Module, factor: float) -> None:
+    """Multiply the threshold of every neuron of a network, for good."""
+    for module in network.modules():
+        if isinstance(module, Leaky):
+            module.fires_above *= factor

@@ -22,8 +22,12 @@ class BuildError(Exception):
     """A build folder that lacks what a command needs."""
 
 
+class SweepError(Exception):
+    """A sweep that cannot run as it was asked; the message names the file, the axis or the scheduler, and the remedy."""
+
+
 #: Raised for bad input, with a message that names it and the remedy.
 USER_ERRORS: tuple[type[Exception], ...] = (
     AnnError, BuildError, CheckpointError, ChipError, DataError, DiffError, EnergyError, ExportError, FloatingPointError,
-    ProgramError, QualityError, RecipeError, ReportError, SessionError,
+    ProgramError, QualityError, RecipeError, ReportError, SessionError, SweepError,
 )  # fmt: skip

@@ -42,6 +42,11 @@ class Steps:
         self.console = console or Console(stderr=True)
         self.seconds: dict[str, float] = {}
 
+    @classmethod
+    def silent(cls) -> Steps:
+        """Steps that nobody watches."""
+        return cls(Console(quiet=True))
+
     @contextmanager
     def __call__(self, title: str) -> Iterator[Step]:
         """Run a step."""
@@ -59,6 +64,10 @@ class Steps:
             yield Step(None, title)
         self.seconds[title] = time.perf_counter() - began
         self.console.print(f"  [green]done[/] {title} [dim]{self.seconds[title]:.1f} s[/]", highlight=False)
+
+    def line(self, text: str) -> None:
+        """A line that a log keeps where no bar is shown."""
+        self.console.print(f"  [dim]{escape(text)}[/]", highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line of its own, for what must not be overlooked."""

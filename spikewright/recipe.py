@@ -81,10 +81,13 @@ class DeployRecipe(Section):
         Time limit of the Lava run.
     generated_images : int
         Images drawn from the prior for the quality of samples.
+    threshold_scale : float
+        Factor on all firing thresholds (threshold guidance); 1 is as trained.
     """
 
     chip: str = "loihi2"
     energy: tuple[str, ...] = ()
+    threshold_scale: Annotated[float, Field(gt=0)] = 1.0
     norse_images: PositiveInt = 8
     reference_images: PositiveInt = 16
     lava_images: PositiveInt = 4
@@ -122,8 +125,6 @@ class UNetDeployRecipe(DeployRecipe):
         ``ddim``, deterministic, or ``ddpm``, which visits every index of the diffusion.
     sampling_steps : int
         Evaluations of the network an image, by DDIM.
-    threshold_scale : float
-        Factor on all firing thresholds (threshold guidance); 1 is as trained.
     lava_generations, lava_sampling_steps : int
         Images that are generated on Lava as well, in so many steps of DDIM.
     noise_images : int
@@ -137,7 +138,6 @@ class UNetDeployRecipe(DeployRecipe):
 
     sampler: Literal["ddim", "ddpm"] = "ddim"
     sampling_steps: PositiveInt = 50
-    threshold_scale: Annotated[float, Field(gt=0)] = 1.0
     lava_generations: PositiveInt = 2
     lava_sampling_steps: PositiveInt = 3
     noise_images: PositiveInt = 2000

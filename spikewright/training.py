@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ def ensure_weights(
     workspace: Workspace,
     steps: Steps,
     *,
+    kinds: Collection[str] | None = None,
     force: bool = False,
     resume: bool = True,
     accelerator: str = "auto",
@@ -28,13 +29,15 @@ def ensure_weights(
 
     Parameters
     ----------
+    kinds : collection of str, optional
+        Only these networks, among them whatever the others learn from.
     force : bool
         Train even where weights exist.
     accelerator, devices, precision
         As Lightning Fabric takes them.
     """
     paths: dict[str, Path] = {}
-    for kind in workspace.stages:
+    for kind in workspace.stages if kinds is None else (k for k in workspace.stages if k in kinds):
         known = None if force else workspace.weights(kind)
         if known is None:
             known = _train(workspace, kind, paths, steps, resume, accelerator, devices, precision)

@@ -17,8 +17,9 @@ from .errors import BuildError, RecipeError
 from .export.whole_file import whole_file
 from .models.checkpoint import load_weights
 from .models.data import DATASETS, load_images, prepare
+from .models.guidance import scale_thresholds
 from .models.recipe import DataRecipe
-from .recipe import Recipe, load_recipe, recipe_type, zoo, zoo_names
+from .recipe import Recipe, UNetRecipe, load_recipe, recipe_type, zoo, zoo_names
 from .stage import Split, Stage
 
 #: Networks of each published system by kind, in order of training.
@@ -154,7 +155,7 @@ class Workspace:
         return other.model.kind == self.recipe.model.kind and other.decides(kind) == self.recipe.decides(kind)
 
     def network(self, kind: str) -> nn.Module:
-        """A network with its weights, ready for inference.
+        """A network with its weights, ready for inference, its thresholds times the recipe's factor.
 
         Raises
         ------
@@ -167,7 +168,10 @@ class Workspace:
             raise BuildError(
                 f"{self.recipe.name}: the {kind} network is not trained; run `spikewright train` first"
             )
-        return self.load_network(kind, path)
+        network = self.load_network(kind, path)
+        if not isinstance(self.recipe, UNetRecipe):  # which samples, and counts, at either threshold
+            scale_thresholds(network, self.recipe.deploy.threshold_scale)
+        return network
 
     def load_network(self, kind: str, path: Path) -> nn.Module:
         """A network with the weights of a file, ready for inference."""

@@ -44,6 +44,7 @@ def main() -> None:
         pulse,
         simulating,
         surroundings,
+        sweeping,
         training,
     )
 

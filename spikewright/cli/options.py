@@ -58,7 +58,7 @@ ThresholdOption = Annotated[
     float | None,
     typer.Option(
         "--threshold-scale",
-        help="Factor on all firing thresholds of an SDDPM (threshold guidance); 1 is as trained.",
+        help="Factor on all firing thresholds (threshold guidance); 1 is as trained.",
     ),
 ]
 NoLavaOption = Annotated[

@@ -37,6 +37,7 @@ REQUIRED = {
 OPTIONAL = {
     "norse": ("the float NIR file against an outside simulator", "pip install 'spikewright[norse]'"),
     "onnxruntime": ("running the ANN baseline", "pip install 'spikewright[onnxruntime]'"),
+    "distributed": ("sweeps on Dask", "pip install 'spikewright[sweep]'"),
     "torch-fidelity": ("FID and inception score", "pip install 'spikewright[fidelity]'"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +43,16 @@ class Video:
     traces: NDArray[np.float64]
 
 
-def recordings(data: PulseData, split: Split, seed: int, most: int | None = None) -> Iterator[Video]:
+def count_recordings(data: PulseData, split: Split) -> int:
+    """Videos that a split has."""
+    if data.name == "synthetic":
+        return data.train_videos if split == "train" else data.test_videos
+    return len(_entries_of(open_dataset(data.name), data, split))
+
+
+def recordings(
+    data: PulseData, split: Split, seed: int, most: int | None = None, chosen: Sequence[int] | None = None
+) -> Iterator[Video]:
     """Videos of a split, one after another.
 
     Parameters
@@ -52,6 +61,8 @@ def recordings(data: PulseData, split: Split, seed: int, most: int | None = None
         Of computed videos.
     most : int, optional
         So many videos at most.
+    chosen : sequence of int, optional
+        Numbers of the videos within the split, in the order wanted; by default all of them.
 
     Raises
     ------
@@ -59,13 +70,14 @@ def recordings(data: PulseData, split: Split, seed: int, most: int | None = None
         A split without a single video.
     """
     if data.name == "synthetic":
-        count = data.train_videos if split == "train" else data.test_videos
         first = 0 if split == "train" else FIRST_TEST_SUBJECT
-        for subject in range(first, first + (count if most is None else min(count, most))):
-            yield video_of(generate(subject, data.level, data.video_frames, data.image, seed), data)
+        numbers = range(count_recordings(data, split)) if chosen is None else chosen
+        for number in numbers[:most]:
+            yield video_of(generate(first + number, data.level, data.video_frames, data.image, seed), data)
         return
     found = open_dataset(data.name)
-    for entry in _entries_of(found, data, split)[:most]:
+    entries = _entries_of(found, data, split)
+    for entry in (entries if chosen is None else [entries[number] for number in chosen])[:most]:
         yield video_of(found.read(entry, size=data.image), data)
 
 

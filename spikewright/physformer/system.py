@@ -71,16 +71,28 @@ def clips(workspace: Workspace, split: Split, count: int) -> NDArray[np.float32]
 
 def export_system(workspace: Workspace, steps: Steps) -> System:
     """Export, quantise and compile a recipe's spiking blocks into its build folder."""
+    network = network_of(workspace)
+    lowered = export_blocks(workspace, network, steps)
+    with steps("The host's part as ONNX"):
+        export_host(network, workspace.folder)
+        try:
+            quantise_host(network, clips(workspace, "train", CALIBRATION_CLIPS), workspace.folder)
+        except AnnError as error:
+            steps.note(f"the host's part is there in 32-bit floats only: {error}")
+    return System(lowered, network)
+
+
+def export_blocks(workspace: Workspace, network: SpikingPhysFormer, steps: Steps) -> Lowered:
+    """The part of it that the chip computes."""
     recipe = recipe_of(workspace)
     per_channel = recipe.quantise.per_channel
     if per_channel == "auto":
         per_channel = load_chip(recipe.deploy.chip).per_neuron_threshold.value
-    network = network_of(workspace)
     workspace.folder.mkdir(parents=True, exist_ok=True)
     workspace.save_recipe()
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
     with steps("Export to NIR, quantise, compile") as step:
-        lowered = lower_blocks(
+        return lower_blocks(
             network,
             clips(workspace, "train", recipe.quantise.calibration_images),
             workspace.folder,
@@ -90,13 +102,6 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
             chip=recipe.deploy.chip,
             tune=_tuning(workspace, network, step),
         )
-    with steps("The host's part as ONNX") as step:
-        export_host(network, workspace.folder)
-        try:
-            quantise_host(network, clips(workspace, "train", CALIBRATION_CLIPS), workspace.folder)
-        except AnnError as error:
-            steps.note(f"the host's part is there in 32-bit floats only: {error}")
-    return System(lowered, network)
 
 
 def _tuning(workspace: Workspace, network: SpikingPhysFormer, step: Step) -> Tuning | None:

@@ -21,10 +21,18 @@ Progress = Callable[[int, int], None]
 GAP_LIMIT = 1.0  # per cent of the noise's error that quantisation may cost
 
 
-def noise_quality(workspace: Workspace, system: System, count: int, progress: Progress) -> NoiseQuality:
-    """Error of the noise in the same test images, told by every version."""
+def noise_quality(
+    workspace: Workspace, system: System, count: int, progress: Progress, opened: ChipDenoiser | None = None
+) -> NoiseQuality:
+    """Error of the noise in the same test images, told by every version.
+
+    Parameters
+    ----------
+    opened : ChipDenoiser, optional
+        One that is open on the emulator already, which has counted the evaluations in the end; by default one is opened.
+    """
     images = workspace.test_images[:count]
-    chip = ChipDenoiser(system, "emulator")
+    chip = opened or ChipDenoiser(system, "emulator")
     try:
         versions: dict[str, NoisePredictor] = {
             "float": FloatDenoiser(system),
@@ -39,7 +47,8 @@ def noise_quality(workspace: Workspace, system: System, count: int, progress: Pr
             for index, (name, told) in enumerate(versions.items())
         }  # fmt: skip
     finally:
-        chip.close()
+        if chip is not opened:
+            chip.close()
     gap = 100 * (errors["int8"] / errors["float"] - 1)
     return NoiseQuality(
         images=len(images),

@@ -1,0 +1,1 @@
+"""Many deployments measured side by side, on one machine or on a cluster."""
