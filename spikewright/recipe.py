@@ -79,6 +79,8 @@ class DeployRecipe(Section):
         Time limit of the Lava run.
     generated_images : int
         Images drawn from the prior for the quality of samples.
+    test_images : int, optional
+        First test images that quality and counts are taken over; all of them by default.
     """
 
     chip: str = "loihi2"
@@ -87,6 +89,7 @@ class DeployRecipe(Section):
     lava_images: PositiveInt = 4
     lava_seconds: PositiveInt = 600
     generated_images: PositiveInt = 1000
+    test_images: PositiveInt | None = None
 
 
 class DiffusionDeployRecipe(DeployRecipe):
