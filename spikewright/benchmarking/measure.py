@@ -40,7 +40,7 @@ def measure(name: str, folder: Path, full: bool, lava: bool, steps: Steps) -> Re
     with steps("Core map and divergence"):
         draw_cores(part.lowered.program, load_chip(recipe.deploy.chip), folder)
         draw_divergence(part, folder)
-    images = len(load_images(recipe.data.name, "test").images) if isinstance(recipe.data, DataRecipe) else 0
+    images = len(load_images(recipe.data.name, "test").labels) if isinstance(recipe.data, DataRecipe) else 0
     again = anew(name, folder.parent, full=full, lava=lava)
     return result_of(
         report,

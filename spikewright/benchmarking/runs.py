@@ -84,7 +84,9 @@ def finished(folder: Path, unit: Unit) -> bool:
 def write_result(folder: Path, key: str, status: str, **content: Any) -> None:
     """Write a unit's result whole, as the last of all that it does."""
     with whole_file(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps({"key": key, "status": status, **content}, indent=1), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"key": key, "status": status, **content}, indent=1), encoding="utf-8"
+        )
 
 
 def run_units(

@@ -79,7 +79,10 @@ def test_another_key_runs_again_and_so_does_anew(tmp_path: Path) -> None:
     ("code", "said"),
     [
         ("raise SystemExit(3)", "exit code 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9 and left no result; not enough memory"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+            "signal 9 and left no result; not enough memory",
+        ),
         ("pass", "exit code 0"),
     ],
 )
