@@ -8,7 +8,7 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from ..report.figure_style import PIXELS_PER_INCH, SMALL_SIZE, TEXT_SIZE, WIDTH
 from ..report.units import significant
@@ -16,6 +16,10 @@ from .schema import Overview
 
 _DPI = 200
 _NARROW = 4.0  # inches: a phone
+#: Per cent; every other one on a phone, 0 among them.
+_TICKS: Final = (
+    -100_000, -10_000, -1000, -300, -100, -50, -20, -10, 0, 10, 20, 50, 100, 300, 1000, 3000, 10_000, 100_000,
+)  # fmt: skip
 _MARKERS: Final = ("o", "s", "^", "D", "v", "P")
 
 
@@ -111,6 +115,8 @@ def _draw(points: list[_Point], palette: _Palette, width: float) -> bytes:
     axes.set_ylim(min(low, 0.5), max(high * 2, 2))
     left, right = axes.get_xlim()
     axes.set_xlim(min(left, -10), max(right * 1.4, 10))
+    few = _TICKS if width > _NARROW else _TICKS[::2]
+    axes.set_xticks([tick for tick in few if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]])
     # Where the spiking network wins: less energy at equal or better quality.
     axes.axhspan(axes.get_ylim()[0], 1, xmax=_share(axes, 1.0), color=palette.better, lw=0, zorder=0)
     axes.axhline(1, color=palette.ink, lw=1)
@@ -122,8 +128,9 @@ def _draw(points: list[_Point], palette: _Palette, width: float) -> bytes:
     )
     axes.set_ylabel("energy of the SNN / int8 twin", fontsize=TEXT_SIZE, color=palette.ink)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, "g")))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: significant(value, ",.0f")))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", color=palette.rule, labelcolor=palette.ink, labelsize=SMALL_SIZE)
     for spine in axes.spines.values():
         spine.set_color(palette.rule)

@@ -106,6 +106,14 @@ def _unit(name: str, recipe: str, weights: list[Path], full: bool, lava: bool, f
 @cache
 def code() -> str:
     """Digest of the package's sources, without the views of results."""
+    digest = hashlib.sha256()
+    for name, path in sorted(sources().items()):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def sources() -> dict[str, Path]:
+    """Files that decide results, by room and path."""
     found: dict[str, Path] = {}
     for room in _ROOMS:
         package = import_module(".".join(filter(None, ("spikewright", room))))
@@ -114,10 +122,7 @@ def code() -> str:
                 name = str(Path(room, path.relative_to(place)))
                 if path.suffix in _SOURCES and name not in _VIEWS:
                     found[name] = path
-    digest = hashlib.sha256()
-    for name, path in sorted(found.items()):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    return found
 
 
 def _libraries() -> dict[str, str]:
