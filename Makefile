@@ -64,7 +64,7 @@ report: $(VENV)/.runtime  ## Write the report of a build again
 doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
 	@$(BIN)/spikewright doctor
 
-benchmark: $(VENV)/.runtime  ## Every model of the zoo on one page, build/benchmark/index.html; under half an hour, goes on where it was killed
+benchmark: $(VENV)/.runtime  ## Every model of the zoo on one page, build/benchmark/index.html; goes on where it was killed
 	@$(BIN)/spikewright benchmark
 
 benchmark-quick: $(VENV)/.runtime  ## Speed of the emulator beside Lava, snnTorch and norse: two networks, a minute or two

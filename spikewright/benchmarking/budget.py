@@ -1,4 +1,4 @@
-"""How many samples the page over all models spends on each of them, so that all are measured within half an hour.
+"""How many samples the page over all models spends on each of them, for all to fit into half an hour on two cores.
 
 The limits are those of a recipe's own sizes (`[deploy]`), never more than the recipe says. A data set as small as
 scikit-learn's digits is measured whole.
@@ -30,9 +30,9 @@ LAVA_SECONDS: Final = 240
 #: Data sets that are measured whole.
 WHOLE: Final = ("digits",)
 WORDS: Final = (
-    "Every model is measured on fewer samples than its own recipe takes, so that all of them together take less than half "
-    "an hour on two cores; each table says on how many. The embedded digits are measured whole. The command beside a model "
-    "measures it whole."
+    "Models other than those of the embedded digits are measured on fewer samples than their own recipes take, so that "
+    "all of them are meant to fit into half an hour on two cores; each table says on how many. With --full the command "
+    "takes them all."
 )
 FULL_WORDS: Final = "Every model is measured on all samples that its recipe takes."
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import os
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -118,10 +119,11 @@ def sources() -> dict[str, Path]:
     for room in _ROOMS:
         package = import_module(".".join(filter(None, ("spikewright", room))))
         for place in package.__path__:
-            for path in Path(place).rglob("*"):
-                name = str(Path(room, path.relative_to(place)))
-                if path.suffix in _SOURCES and name not in _VIEWS:
-                    found[name] = path
+            for folder, _, files in os.walk(place, followlinks=True):
+                for path in (Path(folder, name) for name in files):
+                    name = str(Path(room, path.relative_to(place)))
+                    if path.suffix in _SOURCES and name not in _VIEWS:
+                        found[name] = path
     return found
 
 
