@@ -49,16 +49,10 @@ class Model:
     missing: str = ""
 
 
-def names() -> list[str]:
-    """Every model of the zoo: recipes of the published systems, and the event classifiers."""
-    return [*zoo_names(), *CLASSIFIERS]
-
-
 def models(full: bool, lava: bool, folder: Path) -> list[Model]:
     """Every model, and how it is measured into a subfolder."""
-    return [_classifier(name, lava, folder) for name in CLASSIFIERS] + [
-        _system(name, full, lava, folder) for name in zoo_names()
-    ]
+    systems = [_system(name, full, lava, folder) for name in zoo_names()]
+    return systems + [_classifier(name, lava, folder) for name in CLASSIFIERS]
 
 
 def chosen(every: list[Model], wanted: list[str]) -> list[Model]:
@@ -92,7 +86,7 @@ def _classifier(name: str, lava: bool, folder: Path) -> Model:
     recipe, weights = ZOO / name / "recipe.toml", ZOO / name / "weights.safetensors"
     if not weights.exists():
         return Model(name, None, weights.name)
-    return Model(name, _unit(name, recipe.read_text("utf-8"), [weights], True, lava, folder))
+    return Model(name, _unit(name, recipe.read_text("utf-8"), [weights], False, lava, folder))
 
 
 def _unit(name: str, recipe: str, weights: list[Path], full: bool, lava: bool, folder: Path) -> Unit:

@@ -84,7 +84,7 @@ def test_a_deployment_sees_as_many_test_images_as_its_recipe_says(tmp_path: Path
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match="mnist: no model of the zoo; there are braille"):
+    with pytest.raises(BuildError, match="mnist: no model of the zoo; there are esvae-cifar10"):
         zoo.chosen(zoo.models(False, True, tmp_path), ["mnist"])
 
 
