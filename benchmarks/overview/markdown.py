@@ -18,6 +18,7 @@ def render_markdown(overview: Overview) -> str:
         "",
         f"**{overview.summary.words}**",
     ]
+    head: tuple[str, ...]
     if measured:
         lines += ["", "## Verdicts", ""]
         head = ("model", "same answer", "fits", "less than the ANN", "wins against int8 at equal quality")
@@ -29,7 +30,7 @@ def render_markdown(overview: Overview) -> str:
             *(f"* {_cell(entry.name)}: {_cell(result.headline.words)}" for entry, result in measured),
         ]
         lines += ["", "## Quality", ""]
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (_cell(entry.name), _cell(_measure(row)), *_versions(row), count(row.samples))
             for entry, result in measured
             for row in result.quality
