@@ -106,6 +106,29 @@ def test_the_page_in_a_browser_says_what_the_json_says(
 
 
 @needs_chromium
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('<data value="4" data-path="summary.done">4</data>', '<data value="5" data-path="summary.done">5</data>'),
+        ('<data value="4" data-path="summary.done">4</data>', '<data value="4" data-path="summary.done">40</data>'),
+        ("<main>", "<main><p>97 % of all</p>"),
+        ("<main>", '<main><img alt="" src="http://127.0.0.1:9/picture.png">'),
+        ("<main>", "<main><div style='width: 3000px'>wide</div>"),
+    ],
+    ids=["other figure", "other words", "loose figure", "request", "too wide"],
+)  # fmt: skip
+def test_a_page_that_is_wrong_is_found_out(
+    written: Path, tab: Chromium, tmp_path: Path, old: str, new: str
+) -> None:
+    page = (written / PAGE).read_text("utf-8")
+    assert old in page
+    (tmp_path / PAGE).write_text(page.replace(old, new, 1), "utf-8")
+    (tmp_path / RESULTS).write_text((written / RESULTS).read_text("utf-8"), "utf-8")
+    with pytest.raises(AssertionError):
+        check_page(tab, tmp_path, width=360, dark=False)
+
+
+@needs_chromium
 def test_every_picture_is_shown_and_every_link_leads_somewhere(written: Path, tab: Chromium) -> None:
     tab.open((written / PAGE).as_uri())
     tab.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")

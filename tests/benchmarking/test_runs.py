@@ -18,37 +18,18 @@ import pytest
 from spikewright.benchmarking.runs import RESULT, RUNS, Unit, Watcher, finished, read_result, run_units
 from spikewright.errors import BuildError
 
-#: A cheap unit that leaves a half-written file behind when it is killed, as a build does.
-UNIT = """
-import hashlib, sys, time
-from pathlib import Path
-from spikewright.benchmarking.runs import end_with_parent, write_result
+from .cheap_units import UNIT, unit, units
 
-end_with_parent()
-folder, key, seconds = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
-(folder / "half-written").write_text(key)
-print("at work", flush=True)
-time.sleep(seconds)
-write_result(folder, key, "done", result=hashlib.sha256(key.encode()).hexdigest())
-"""
 #: A run of such units in a process of its own, which can be killed.
 RUN = """
 import sys
 from pathlib import Path
-from tests.benchmarking.test_runs import units
+from tests.benchmarking.cheap_units import units
 from spikewright.benchmarking.runs import run_units
 
 run_units(units(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])), Path(sys.argv[1]), 2)
 """
 ROOT = Path(__file__).parents[2]
-
-
-def unit(folder: Path, name: str, key: str, code: str, *arguments: str) -> Unit:
-    return Unit(name, key, (sys.executable, "-c", code, str(folder / name), key, *arguments))
-
-
-def units(folder: Path, count: int, seconds: float) -> list[Unit]:
-    return [unit(folder, f"unit-{n}", f"key-{n}", UNIT, str(seconds)) for n in range(count)]
 
 
 def events(folder: Path) -> list[dict[str, Any]]:
