@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate sweep threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate sweep threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-quick benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,7 +69,10 @@ report: $(VENV)/.runtime  ## Write the report of a build again
 doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
 	@$(BIN)/spikewright doctor
 
-benchmark: $(VENV)/.runtime  ## Speed of the emulator beside Lava, snnTorch and norse: two networks, a minute or two
+benchmark: $(VENV)/.runtime  ## Every model of the zoo on one page, build/benchmark/index.html; goes on where it was killed
+	@$(BIN)/spikewright benchmark
+
+benchmark-quick: $(VENV)/.runtime  ## Speed of the emulator beside Lava, snnTorch and norse: two networks, a minute or two
 	@$(BIN)/python -m spikewright.benchmarks.simulators --quick --simulators spikewright lava snntorch norse --out build/performance.md
 
 benchmark-emulator: rivals  ## The emulator beside every simulator that can be installed; writes docs/performance.md

@@ -13,6 +13,9 @@ from .benchmarks.report.pulse import Pulse
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
 from .benchmarks.report.units import fixed, share
 
+#: Share of all samples by which a chip's right answers may be fewer than the float network's.
+CLASSES_LIMIT = 0.01
+
 
 def answers(
     quality: Quality,
@@ -44,6 +47,42 @@ def pulse_answers(
         same=Verdict(status=same.status, text=" ".join((same.text, *pulse_tables.contribution_notes(pulse)))),
         fits=_fits(fitted),
         cost=_cost(energy, "A clip costs "),
+    )
+
+
+def classifier_answers(
+    correct: int, correct_float: int, samples: int, equivalence: Equivalence, fitted: Fit
+) -> Answers:
+    """Answer from the right answers of the integer program and the float network; there is no ANN to price."""
+    return Answers(
+        same=_same_classes(correct, correct_float, samples, equivalence),
+        fits=_fits(fitted),
+        cost=Verdict(
+            status="unknown", text="No ANN twin was trained, so there is nothing to hold the cost against."
+        ),
+    )
+
+
+def _same_classes(correct: int, correct_float: int, samples: int, e: Equivalence) -> Verdict:
+    """Same spikes on Lava, and at most one answer in a hundred fewer that is right."""
+    parted = _parted(e)
+    if parted is not None:
+        return parted
+    figures = (
+        f"the chip is right on {correct:,} of {samples:,} samples, the float network on {correct_float:,}"
+    )
+    if correct_float - correct > samples * CLASSES_LIMIT:
+        return Verdict(
+            status="no",
+            text=f"{_sentence(figures)}, more than {share(CLASSES_LIMIT)} fewer{_first_below(e)}.",
+        )
+    if not e.lava.ran:
+        return Verdict(
+            status="unknown", text=f"{_sentence(figures)}; the Lava check did not run ({e.lava.reason})."
+        )
+    return Verdict(
+        status="yes",
+        text=f"Lava and the emulator agree on all {e.lava.neuron_steps:,} spikes and {e.lava.compared_states:,} states; {figures}.",
     )
 
 

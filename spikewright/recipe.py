@@ -83,6 +83,8 @@ class DeployRecipe(Section):
         Images drawn from the prior for the quality of samples.
     threshold_scale : float
         Factor on all firing thresholds (threshold guidance); 1 is as trained.
+    test_images : int, optional
+        First test images that quality and counts are taken over; all of them by default.
     """
 
     chip: str = "loihi2"
@@ -93,6 +95,7 @@ class DeployRecipe(Section):
     lava_images: PositiveInt = 4
     lava_seconds: PositiveInt = 600
     generated_images: PositiveInt = 1000
+    test_images: PositiveInt | None = None
 
 
 class DiffusionDeployRecipe(DeployRecipe):

@@ -108,8 +108,8 @@ class Workspace:
 
     @cached_property
     def test_images(self) -> NDArray[np.float32]:
-        """Test images, same layout."""
-        return self._images("test")
+        """Test images, same layout; as many as the recipe's deployment is to see."""
+        return self._images("test")[: self.recipe.deploy.test_images]
 
     def labels(self, split: Split) -> NDArray[np.int64]:
         """Classes of a split's images."""

@@ -48,11 +48,11 @@ def checks(report: Report) -> list[Check]:
     """Put the three checks in words, in the order of lowering."""
     found, samples = report.equivalence, report.samples
     return [
-        _norse(found.norse, samples.norse),
-        _backend(
+        norse_check(found.norse, samples.norse),
+        backend_check(
             found.reference, samples.reference, "Reference", "integer program: emulator against reference"
         ),
-        _backend(found.lava, samples.lava, "Lava", "integer program: emulator against Intel's Lava"),
+        backend_check(found.lava, samples.lava, "Lava", "integer program: emulator against Intel's Lava"),
     ]
 
 
@@ -69,7 +69,8 @@ def _not_run(name: str, compares: str, reason: str) -> Check:
     return Check(name, compares, "not run", f"did not run: {reason.strip() or 'no reason was recorded'}")
 
 
-def _norse(check: NorseCheck, samples: int) -> Check:
+def norse_check(check: NorseCheck, samples: int) -> Check:
+    """Put in words whether norse spikes as snnTorch does."""
     name, compares = "norse", "float network: norse against snnTorch"
     if not check.ran:
         return _not_run(name, compares, check.reason)
@@ -94,7 +95,8 @@ def _norse(check: NorseCheck, samples: int) -> Check:
     return Check(name, compares, "equal", "equal: no spike differs", facts)
 
 
-def _backend(check: BackendCheck, samples: int, name: str, compares: str) -> Check:
+def backend_check(check: BackendCheck, samples: int, name: str, compares: str) -> Check:
+    """Put in words whether another backend gives what the emulator gives."""
     if not check.ran:
         return _not_run(name, compares, check.reason)
     facts = [

@@ -14,16 +14,17 @@ SCHEMA_PATH = Path(__file__).with_name("schema.json")
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class _AllRequired(GenerateJsonSchema):
+class AllRequired(GenerateJsonSchema):
     """Fields with a default are written too, so a reader may count on them; those that only some systems have apart."""
 
     def field_is_required(self, field: Any, total: bool) -> bool:
+        """Every field is."""
         return True
 
 
 def json_schema() -> dict[str, Any]:
     """Describe a written report, by the names that stand in the file."""
-    schema = Report.model_json_schema(by_alias=True, schema_generator=_AllRequired, mode="serialization")
+    schema = Report.model_json_schema(by_alias=True, schema_generator=AllRequired, mode="serialization")
     optional = {**GENERATION_FIELDS, "Report": (*GENERATION_FIELDS["Report"], *SYSTEM_FIELDS)}
     for name, fields in optional.items():
         part = schema if name == Report.__name__ else schema["$defs"][name]

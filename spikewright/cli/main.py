@@ -36,6 +36,7 @@ def main() -> None:
     # snnTorch and torch warn about their own internals; a user can do nothing about those.
     warnings.filterwarnings("ignore", module=r"(snntorch|torch|lightning_fabric|nir|nirtorch|norse)(\..*)?")
     from . import (
+        benchmarking,
         comparing,
         deploying,
         fitting,
