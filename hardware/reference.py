@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..export.formats import Ints, bias_value
 from ..export.unroll import unroll
 from . import arithmetic as hw
-from .program import Inputs, Population, Program, check_inputs, validate, with_constants
+from .program import SILENCE, Inputs, Population, Program, check_inputs, validate, with_constants
 from .recording import Recording, merge
 
 
@@ -71,7 +71,7 @@ def _stream(program: Program, inputs: Inputs, began: float) -> Recording:
             if t % program.period == program.reset_offset(p):
                 u[p.name][:] = 0
                 v[p.name][:] = 0
-            bias = _bias(p, inputs, t, program.period)
+            bias = _bias(program, p, inputs, t)
             sent: NDArray[Any]
             if p.graded:
                 u[p.name], v[p.name], sent = hw.relay_step(arriving, bias, p.payload_bits, p.payload_shift)
@@ -97,12 +97,14 @@ def _stream(program: Program, inputs: Inputs, began: float) -> Recording:
     return windowed(program, samples, spikes, currents, membranes, "reference", time.perf_counter() - began)
 
 
-def _bias(p: Population, inputs: Inputs, t: int, period: int) -> Ints:
+def _bias(program: Program, p: Population, inputs: Inputs, t: int) -> Ints:
     """Bias at global step t: what the host wrote for the sample in the population's window."""
     if not p.host_bias:
         return p.bias
     mantissa, exponent = inputs.biases[p.name]
-    sample = (t - 1 - p.start) // period
+    sample = (t - 1 - p.start) // program.period
+    if program.streamed and not 0 <= sample < len(mantissa):
+        return np.full(p.size, SILENCE[0] << SILENCE[1], np.int64)
     if sample < 0:
         return np.zeros(p.size, np.int64)
     sample = min(sample, len(mantissa) - 1)  # the last bias stays written while the pipeline drains
