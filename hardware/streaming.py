@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ..export.linear import Conv2d, Conv3d, LinearMap, Shape, Sparse, expand_channels
 from ..export.unroll import unroll
@@ -188,38 +189,31 @@ def _by_distance(name: str, map_: LinearMap, source: Shape, target: Shape, frame
         Frames do not all see the same.
     """
     matrix = unroll(map_).tocoo()
-    at, out = _split(matrix.row, target)
-    seen, into = _split(matrix.col, source)
-    distances = seen - at
+    (frame_of, place_of), (frame_seen, place_seen) = _places(target), _places(source)
     one = prod(_one(target)), prod(_one(source))
+    at, distances = frame_of[matrix.row], frame_seen[matrix.col] - frame_of[matrix.row]
     found = {}
-    for distance in np.unique(distances).tolist():
-        here = distances == distance
+    for distance in (np.flatnonzero(np.bincount(distances + frames)) - frames).tolist():
+        here = np.flatnonzero(distances == distance)
         # Sorted by frame, then by place: as many equal parts as there are frames with such a neighbour.
-        ordered = np.lexsort((into[here], out[here], at[here]))
-        rows, columns, values, frame = (a[here][ordered] for a in (out, into, matrix.data, at))
+        rows, columns = place_of[matrix.row[here]], place_seen[matrix.col[here]]
+        ordered = np.argsort((at[here] * one[0] + rows) * one[1] + columns, kind="stable")
+        rows, columns, values, frame = (a[ordered] for a in (rows, columns, matrix.data[here], at[here]))
         count = frames - abs(distance)
         parts = [a.reshape(count, -1) for a in (rows, columns, values)] if len(rows) % count == 0 else []
         even = parts and (frame.reshape(count, -1) == max(0, -distance) + np.arange(count)[:, None]).all()
         if not even or any((a != a[:1]).any() for a in parts):
             raise ProgramError(f"synapse group {name}: differs between frames, so one copy of it cannot stand for all")
         rows, columns, values = (a[0] for a in parts)
-        found[distance] = _csr(rows, columns, values, one)
+        found[distance] = sparse.csr_matrix((values, (rows, columns)), shape=one)
     return found
 
 
-def _csr(rows: Any, columns: Any, values: Any, shape: tuple[int, int]) -> Any:
-    from scipy import sparse
-
-    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
-
-
-def _split(index: NDArray[Any], shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames of flat indices, and what the indices are within a frame."""
-    places = list(np.unravel_index(index.astype(np.int64), shape))
-    frame = places[AXIS]
-    places[AXIS] = np.zeros_like(frame)
-    return frame, np.ravel_multi_index(places, _one(shape))
+def _places(shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frame of each neuron of a population, and which neuron of that frame it is."""
+    frame = np.broadcast_to(np.arange(shape[AXIS]).reshape(-1, *[1] * (len(shape) - AXIS - 1)), shape)
+    place = np.broadcast_to(np.arange(prod(_one(shape))).reshape(_one(shape)), shape)
+    return frame.ravel(), place.ravel()
 
 
 def _regular(map_: LinearMap, matrix: Any, source: Shape, target: Shape, frames: int, distance: int) -> LinearMap:
