@@ -22,7 +22,6 @@ from ..export import formats as hw
 from ..export.formats import RESETS, Ints, Reset
 from ..export.linear import LinearMap, Shape
 
-
 #: Mantissa and exponent of the bias that holds a population of a streamed program silent.
 SILENCE = (-hw.BIAS_MANTISSA_MAX, hw.BIAS_EXPONENT_MAX)
 

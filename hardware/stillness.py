@@ -19,7 +19,6 @@ from . import arithmetic as hw
 from .program import SILENCE, Population, Program, ProgramError
 
 
-
 @dataclass(frozen=True, eq=False)
 class Train:
     """What a population fires outside of a stream.

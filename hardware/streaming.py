@@ -72,7 +72,9 @@ def latency(program: Program) -> Latency:
     return Latency(steps, -(-steps // program.period) - 1, before, after)
 
 
-def stream_program(program: Program, *, period: int | None = None, costs: DelayCosts | None = None) -> Program:
+def stream_program(
+    program: Program, *, period: int | None = None, costs: DelayCosts | None = None
+) -> Program:
     """The program of one frame, from that of a clip: the same integers, fewer neurons, other delays.
 
     Run on the frames of a clip it fires the same spikes as the clip's program does, frame by frame: ahead of the first
@@ -127,12 +129,16 @@ def _frames(program: Program, own: list[Population]) -> int:
     """Frames of the clip."""
     everything: list[Population | SpikeSource] = [*program.sources, *own]
     if any(p.graded for p in own):
-        raise ProgramError(f"{program.name}: has graded relays, which no bias holds silent; unroll the residual stream")
+        raise ProgramError(
+            f"{program.name}: has graded relays, which no bias holds silent; unroll the residual stream"
+        )
     if program.isolated:
         raise ProgramError(f"{program.name}: has loops, which a stream of frames would close elsewhere")
     for one in everything:
         if len(one.shape) <= AXIS:
-            raise ProgramError(f"{one.name}: shape {one.shape} has no axis of frames; a stream wants (channels, frames, ...)")
+            raise ProgramError(
+                f"{one.name}: shape {one.shape} has no axis of frames; a stream wants (channels, frames, ...)"
+            )
     counts = {one.name: one.shape[AXIS] for one in everything}
     frames = max(counts.values())
     for name, count in counts.items():
@@ -160,7 +166,9 @@ def _population(p: Population, frames: int) -> Population:
     def frame(label: str) -> NDArray[Any]:
         by_frame = np.moveaxis(getattr(p, label).reshape(p.shape), AXIS, 0)
         if (by_frame != by_frame[:1]).any():
-            raise ProgramError(f"population {p.name}: {label} differs between frames, so one copy of it cannot stand for all")
+            raise ProgramError(
+                f"population {p.name}: {label} differs between frames, so one copy of it cannot stand for all"
+            )
         return np.ascontiguousarray(by_frame[0]).ravel()
 
     registers = ("current_decay", "membrane_decay", "threshold", "bias_mantissa", "bias_exponent", "scale")
@@ -203,7 +211,9 @@ def _by_distance(name: str, map_: LinearMap, source: Shape, target: Shape, frame
         parts = [a.reshape(count, -1) for a in (rows, columns, values)] if len(rows) % count == 0 else []
         even = parts and (frame.reshape(count, -1) == max(0, -distance) + np.arange(count)[:, None]).all()
         if not even or any((a != a[:1]).any() for a in parts):
-            raise ProgramError(f"synapse group {name}: differs between frames, so one copy of it cannot stand for all")
+            raise ProgramError(
+                f"synapse group {name}: differs between frames, so one copy of it cannot stand for all"
+            )
         rows, columns, values = (a[0] for a in parts)
         found[distance] = sparse.csr_matrix((values, (rows, columns)), shape=one)
     return found
@@ -216,7 +226,9 @@ def _places(shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return frame.ravel(), place.ravel()
 
 
-def _regular(map_: LinearMap, matrix: Any, source: Shape, target: Shape, frames: int, distance: int) -> LinearMap:
+def _regular(
+    map_: LinearMap, matrix: Any, source: Shape, target: Shape, frames: int, distance: int
+) -> LinearMap:
     """A convolution where the clip's map is one whose kernel a chip may share, else the matrix."""
     found: LinearMap | None = None
     if isinstance(map_, Conv3d) and map_.stride[0] == map_.dilation[0] == 1:
@@ -228,9 +240,12 @@ def _regular(map_: LinearMap, matrix: Any, source: Shape, target: Shape, frames:
     elif isinstance(map_, Conv2d) and map_.weight.shape[2:] == (1, 1) and map_.stride == (1, 1):
         sides = (map_.input_shape[0], 1, prod(map_.input_shape[1:]) // frames)
         found = Conv2d(map_.weight, sides, groups=map_.groups)
-    if found is not None and prod(found.input_shape) == prod(source) and prod(found.output_shape) == prod(target):
-        if (unroll(found) != matrix).nnz == 0:
-            return found
+    if (
+        found is not None
+        and prod(found.input_shape) == prod(source)
+        and prod(found.output_shape) == prod(target)
+    ) and (unroll(found) != matrix).nnz == 0:
+        return found
     return Sparse.of(matrix, source, target)
 
 
@@ -241,10 +256,14 @@ def _host(program: Program, shapes: dict[str, Shape], frames: int) -> tuple[dict
         name, target = encoder["name"], shapes[encoder["population"]]
         map_, sample = encoder_map(program, encoder), tuple(encoder["sample"])
         if len(sample) <= AXIS or sample[AXIS] != frames:
-            raise ProgramError(f"{name}: takes samples of shape {sample}; a stream wants (channels, {frames} frames, ...)")
+            raise ProgramError(
+                f"{name}: takes samples of shape {sample}; a stream wants (channels, {frames} frames, ...)"
+            )
         matrices = _by_distance(name, map_, sample, target, frames)
         if set(matrices) != {0}:
-            raise ProgramError(f"{name}: the host's currents of a frame depend on other frames, which it does not hold")
+            raise ProgramError(
+                f"{name}: the host's currents of a frame depend on other frames, which it does not hold"
+            )
         one = _regular(map_, matrices[0], _one(sample), _one(target), frames, 0)
         bias = expand_channels(program.host_arrays[f"{name}.bias"], target)
         by_frame = np.moveaxis(bias.reshape(target), AXIS, 0)

@@ -65,7 +65,9 @@ def open_session(
     validate(program)
     refuse_early(program)
     if program.streamed:
-        raise SessionError(f"program {program.name!r}: takes the frames of a stream; open it with open_stream")
+        raise SessionError(
+            f"program {program.name!r}: takes the frames of a stream; open it with open_stream"
+        )
     if not any(p.host_bias for p in program.populations) and all(s.constant for s in program.sources):
         raise SessionError(
             f"program {program.name!r}: takes nothing from the host; it needs a source or a host bias"

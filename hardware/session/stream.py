@@ -26,7 +26,7 @@ from ..errors import SessionError
 from ..program import SILENCE, Inputs, Population, Program, check_inputs, validate
 from ..recording import Recording
 from ..reference import Machine
-from ..streaming import Latency, latency
+from ..streaming import latency
 
 
 class _Runner(Protocol):
@@ -210,7 +210,10 @@ class _Clocked:
 def _joined(before: Inputs, after: Inputs) -> Inputs:
     return Inputs(
         biases={
-            name: (np.concatenate([mantissa, after.biases[name][0]]), np.concatenate([exponent, after.biases[name][1]]))
+            name: (
+                np.concatenate([mantissa, after.biases[name][0]]),
+                np.concatenate([exponent, after.biases[name][1]]),
+            )
             for name, (mantissa, exponent) in before.biases.items()
         }
     )

@@ -70,7 +70,9 @@ class TokenStream:
         self.network, self.program = network, program
         self.chip = open_stream(program, backend)
         self.clipped = 0
-        self._seen = torch.zeros(1, *program.populations[-1].shape)[:, :, :0]  # tokens that the predictor still needs
+        self._seen = torch.zeros(1, *program.populations[-1].shape)[
+            :, :, :0
+        ]  # tokens that the predictor still needs
         self._first = 0  # the first of them
         self._told = 0  # values of the wave so far
 
@@ -108,7 +110,9 @@ class TokenStream:
     def _tell(self, recording: Recording, last: bool) -> NDArray[np.float64]:
         (counts,) = recording.counts.values()
         shape = self.program.populations[-1].shape
-        totals = torch.from_numpy(counts.astype(np.float32)).reshape(-1, *shape)[:, :, 0].transpose(0, 1)[None]
+        totals = (
+            torch.from_numpy(counts.astype(np.float32)).reshape(-1, *shape)[:, :, 0].transpose(0, 1)[None]
+        )
         self._seen = torch.cat([self._seen, totals / self.network.config.timesteps], 2)
         tokens = self._first + self._seen.shape[2]
         # The first of a token's values is certain with the token itself, the others with the next one.
@@ -136,7 +140,11 @@ class PulseStream:
     """
 
     def __init__(
-        self, network: SpikingPhysFormer, program: Program, backend: str = "emulator", memory: float | None = 160
+        self,
+        network: SpikingPhysFormer,
+        program: Program,
+        backend: str = "emulator",
+        memory: float | None = 160,
     ) -> None:
         self.tokens = TokenStream(network, program, backend)
         self._normaliser = CausalNormaliser(memory)
