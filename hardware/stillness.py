@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..export.formats import ALIGNMENT_SHIFT, CURRENT_DECAY_OFFSET, DECAY_ONE, Ints
 from ..export.unroll import unroll
 from . import arithmetic as hw
-from .program import SILENCE, Population, Program, ProgramError
+from .program import SILENCE, Population, Program, ProgramError, SpikeSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,15 +56,17 @@ def require_stillness(program: Program) -> None:
     ProgramError
         Names the population, and what is missing.
     """
-    trains: dict[str, Train] = {}
-    for silent in (*program.sources, *(p for p in program.populations if p.host_bias)):
-        # Sound if it holds for the populations, which is checked below.
-        trains[silent.name] = Train(np.zeros((program.period, silent.size), np.bool_), exact=True)
+    silent: list[SpikeSource | Population] = [
+        *program.sources,
+        *(p for p in program.populations if p.host_bias),
+    ]
+    # Sound if it holds for those populations that anybody hears, which is checked below.
+    trains = {one.name: Train(np.zeros((program.period, one.size), np.bool_), exact=True) for one in silent}
     for p in sorted(program.populations, key=lambda p: p.start):
         if not p.host_bias:
             trains[p.name] = _train(program, p, trains)
     for p in program.populations:
-        if p.host_bias:
+        if p.host_bias and program.outputs_of(p.name):
             _require_silent(p, _arriving(program, p, trains))
     for group in program.synapses:
         if program.shift(group) and trains[group.source].spikes.any():

@@ -103,7 +103,7 @@ def stream_program(
     frames = _frames(program, own)
     sources = tuple(replace(s, shape=_one(s.shape)) for s in program.sources)
     populations = [_population(p, frames) for p in own]
-    shapes: dict[str, Shape] = {s.name: s.shape for s in (*program.sources, *own)}
+    shapes = {s.name: s.shape for s in program.sources} | {p.name: p.shape for p in own}
     groups = [
         tap
         for g in program.synapses
@@ -171,8 +171,9 @@ def _population(p: Population, frames: int) -> Population:
             )
         return np.ascontiguousarray(by_frame[0]).ravel()
 
-    registers = ("current_decay", "membrane_decay", "threshold", "bias_mantissa", "bias_exponent", "scale")
-    return replace(p, shape=_one(p.shape), start=0, **{label: frame(label) for label in registers})
+    labels = ("current_decay", "membrane_decay", "threshold", "bias_mantissa", "bias_exponent", "scale")
+    registers: dict[str, Any] = {label: frame(label) for label in labels}
+    return replace(p, shape=_one(p.shape), start=0, **registers)
 
 
 def _taps(group: SynapseGroup, shapes: dict[str, Shape], frames: int, period: int) -> list[SynapseGroup]:
@@ -251,7 +252,8 @@ def _regular(
 
 def _host(program: Program, shapes: dict[str, Shape], frames: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Encoders of a frame."""
-    encoders, arrays = [], {}
+    encoders: list[dict[str, Any]] = []
+    arrays: dict[str, Any] = {}
     for encoder in program.host.get("encoders", []):
         name, target = encoder["name"], shapes[encoder["population"]]
         map_, sample = encoder_map(program, encoder), tuple(encoder["sample"])

@@ -127,7 +127,8 @@ def _write(program: Program, inputs: Inputs, job: Job) -> Files:
         if p.host_bias:
             mantissa, exponent = inputs.biases[p.name]
             # The first sample of what starts at once begins before anything could be written.
-            before = SILENCE if program.streamed else (p.bias_mantissa, p.bias_exponent)
+            still = np.full(p.size, SILENCE[0]), np.full(p.size, SILENCE[1])
+            before = still if program.streamed else (p.bias_mantissa, p.bias_exponent)
             initial[p.name] = (mantissa[0], exponent[0]) if p.start == 0 else before
     files = Files(program, job, initial, inputs.samples + program.streamed)
     for name, raster in files.rasters.items():

@@ -14,6 +14,7 @@ after the same number of frames on every backend, and are the same integers. ::
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -219,4 +220,4 @@ def _joined(before: Inputs, after: Inputs) -> Inputs:
     )
 
 
-_RUNNERS = {"emulator": _Windows, "reference": _Clocked}
+_RUNNERS: dict[str, Callable[[Program], _Runner]] = {"emulator": _Windows, "reference": _Clocked}

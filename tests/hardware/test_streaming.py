@@ -194,8 +194,8 @@ def test_calibration_sees_neighbouring_frames() -> None:
 def test_what_cannot_stream_is_refused() -> None:
     clip = clip_program(2, 1, 4, (2, 2), seed=3)
     query = clip.population("block0.query")
+    odd = query.threshold + (np.arange(query.size) == 0)
     with pytest.raises(ProgramError, match=r"query: threshold differs between frames"):
-        odd = query.threshold + (np.arange(query.size) == 0)
         stream_program(_with(clip, replace(query, threshold=odd)))
     gate = next(g for g in clip.synapses if g.name == "block0.taps")
     matrix = unroll(gate.map).tolil()
@@ -225,7 +225,7 @@ def test_what_cannot_stream_is_refused() -> None:
 
 
 def test_neurons_that_fire_by_themselves_hand_nothing_on() -> None:
-    clip = clip_program(2, 1, 4, (2, 2), seed=3)
+    clip = clip_program(2, 2, 4, (2, 2), seed=3)
     enter = clip.population(HELD)
     loud = replace(
         enter, host_bias=False, bias_mantissa=np.full(enter.size, 4000), bias_exponent=np.full(enter.size, 7)
@@ -241,7 +241,7 @@ def test_neurons_that_fire_by_themselves_hand_nothing_on() -> None:
         for g in clip.synapses
     )
     with pytest.raises(
-        ProgramError, match=r"out: up to \d+ arrive in a step without a stream, and the bias of silence"
+        ProgramError, match=r"enter: up to \d+ arrive in a step without a stream, and the bias of silence"
     ):
         stream_program(replace(_with(clip, pushing), synapses=heavy))
 

@@ -46,15 +46,9 @@ def untrained(folder: Path, size: str, image: tuple[int, int], blocks: int) -> S
     """Random weights behind normalisations that have seen some clips, so that everything fires."""
     torch.manual_seed(3)
     network = SpikingPhysFormer(replace(SIZES[size], image=image, blocks=blocks))
-    for block in network.parallel_blocks:
-        for norm in (
-            block.query_norm,
-            block.key_norm,
-            block.expand_norm,
-            block.reduce_norm,
-            block.project_norm,
-        ):
-            torch.nn.init.constant_(norm.bias, 0.45)
+    inner = [(block.query_norm, block.key_norm, block.expand_norm) for block in network.parallel_blocks]
+    for norm in (network.embedding.norm, *(norm for norms in inner for norm in norms)):
+        torch.nn.init.constant_(norm.bias, 0.45)
     shown = torch.randn(4, 3, network.config.frames, *image, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         for _ in range(20):
