@@ -98,7 +98,7 @@ def compile_program(
         timesteps=timesteps,
         period=timesteps if period is None else period,
         sources=tuple(sources),
-        populations=_in_order(populations, relays),
+        populations=in_order(populations, relays),
         synapses=tuple(laid),
         host=host,
         host_arrays=arrays,
@@ -203,7 +203,7 @@ def _line_groups(name: str, node: Any) -> list[SynapseGroup]:
     return groups
 
 
-def _in_order(populations: list[Population], relays: list[Population]) -> tuple[Population, ...]:
+def in_order(populations: list[Population], relays: list[Population]) -> tuple[Population, ...]:
     """Relays ahead of the first population that starts later; the last population stays last."""
     out = list(populations)
     for relay in relays:

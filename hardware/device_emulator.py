@@ -62,6 +62,10 @@ class DeviceEmulator:
     def __init__(self, program: Program, device: str) -> None:
         validate(program)
         refuse_early(program)
+        if program.streamed:
+            raise ProgramError(
+                f"{program.name}: is a streamed program; run it on the emulator of the processor"
+            )
         self.program, self.order = program, order(program)
         self.device = _device(device)
         graded = {p.name for p in program.populations if p.graded}

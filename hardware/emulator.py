@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
 from .emulation.scatter import arrange, leave
 from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
-from .recording import Detail, Recording, merge
+from .recording import Detail, Recording, merge, shifted
 
 #: Memory that a tile of samples may take, so that what one layer writes the next still finds in the cache.
 TILE_BYTES = 8 << 20
@@ -53,7 +54,7 @@ def refuse_early(program: Program) -> None:
     ProgramError
         Spikes of one sample reach another; the message names the synapse group.
     """
-    early = next((g for g in program.synapses if g.lag < 0), None)
+    early = None if program.streamed else next((g for g in program.synapses if g.lag < 0), None)
     if early is not None:
         raise ProgramError(
             f"synapse group {early.name}: delivers {-early.lag} steps early, which mixes samples; balance the "
@@ -89,13 +90,15 @@ class Emulator:
             raise ProgramError(f"threads is {threads}; take at least one")
         self.program = program
         self.order = order(program)
+        # Frames of a stream are samples of a batch, and what they hand each other moves along it.
+        self._shifts = {g.name: program.shift(g) for g in program.synapses}
         self.threads = threads or _processors()
         self.layouts = choose(program)
         graded = {p.name for p in program.populations if p.graded}
         always_on = {source.name for source in program.sources if source.constant}
         self.feeds = {
             g.name: Feed(
-                g,
+                replace(g, lag=0) if program.streamed else g,
                 self.layouts[g.source],
                 self.layouts[g.target],
                 program.peaks[g.source],
@@ -104,6 +107,11 @@ class Emulator:
             )
             for g in program.synapses
         }
+        if program.streamed and any(len(stage) > 1 for stage in self.order):
+            joined = next(stage for stage in self.order if len(stage) > 1)
+            raise ProgramError(
+                f"population {joined[0].name}: a loop of frames, one of which waits for the other; run the reference"
+            )
         self.neurons: dict[str, Neurons] = {}
         for p in program.populations:
             groups = program.inputs_of(p.name)
@@ -145,7 +153,7 @@ class Emulator:
         check_inputs(self.program, inputs)
         began = time.perf_counter()
         share = -(-inputs.samples // self.threads)
-        size = max(1, min(self.tile, share))
+        size = inputs.samples if self.program.streamed else max(1, min(self.tile, share))
         tiles = [inputs.select(slice(first, first + size)) for first in range(0, inputs.samples, size)]
         # Tiles write their counts where they belong: there are as many as neurons of all samples.
         counts = {
@@ -256,13 +264,13 @@ class Emulator:
         biases = [self._bias(p, inputs) for p in stage]
         neurons = [self.neurons[p.name] for p in stage]
         if len(stage) == 1 and not looped and neurons[0].sums_once and not recorded[0]:
-            sources = [rasters[feed.group.source] for feed in neurons[0].feeds]
+            sources = [self._sent(feed, rasters) for feed in neurons[0].feeds]
             if not self.program.outputs_of(stage[0].name):
                 return [neurons[0].sum_once(sources, inputs.samples, biases[0])]
         # What arrives from outside a loop is known for all steps.
         known = [
             [
-                (f, rasters[f.group.source], fired[f.group.source])
+                (f, self._sent(f, rasters), fired[f.group.source])
                 for f in n.feeds
                 if f.group.source not in names
             ]
@@ -277,6 +285,10 @@ class Emulator:
         ]
         self._loop(neurons, windows, totals, biases)
         return windows
+
+    def _sent(self, feed: Feed, rasters: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        """The raster that a feed brings: in a stream, that of the frames which it takes its spikes from."""
+        return shifted(rasters[feed.group.source], self._shifts[feed.group.name])
 
     def _bias(self, p: Population, inputs: Inputs) -> NDArray[np.int32]:
         neurons = self.neurons[p.name]

@@ -68,7 +68,7 @@ def encode(program: Program, samples: Floats) -> tuple[Inputs, int]:
         return Inputs({source.name: spikes.reshape(len(samples), program.timesteps, source.size)}), 0
     currents: dict[str, NDArray[np.float64]] = {}
     for encoder in program.host["encoders"]:
-        map_ = _map(program, encoder)
+        map_ = encoder_map(program, encoder)
         wanted = tuple(encoder["sample"])
         if samples.shape[1:] != wanted:
             raise ProgramError(f"samples of shape {samples.shape[1:]}, {encoder['name']} takes {wanted}")
@@ -159,7 +159,7 @@ def operations(program: Program) -> int:
 
     An encoder that only hands values on, as the currents of a diffusion's time are to all pixels, multiplies nothing.
     """
-    maps = [_map(program, encoder) for encoder in program.host.get("encoders", [])]
+    maps = [encoder_map(program, encoder) for encoder in program.host.get("encoders", [])]
     return sum(dense_operations(map_) for map_ in maps if not _copies(map_))
 
 
@@ -168,7 +168,7 @@ def _copies(map_: LinearMap) -> bool:
     return bool((map_.weight == 1).all()) and int(unroll(map_).getnnz(1).max(initial=0)) <= 1
 
 
-def _map(program: Program, encoder: dict[str, Any]) -> LinearMap:
+def encoder_map(program: Program, encoder: dict[str, Any]) -> LinearMap:
     """The float map of an encoder."""
     keys = {key: f"{encoder['name']}.{key}" for key in MAP_ARRAYS}
     arrays = {key: program.host_arrays[full] for key, full in keys.items() if full in program.host_arrays}

@@ -14,7 +14,7 @@ from . import arithmetic as hw
 from .emulator import Emulator
 from .intervals import Range
 from .program import Inputs, Population, Program, ProgramError
-from .recording import Recording
+from .recording import Recording, shifted
 
 #: Share by which later samples may exceed what was seen.
 MARGIN = 0.25
@@ -132,14 +132,13 @@ def synaptic_sums(program: Program, p: Population, spikes: dict[str, NDArray[np.
     samples = len(next(iter(spikes.values()))) if spikes else 0
     total = np.zeros((samples, program.timesteps, p.size), np.int64)
     for group in program.inputs_of(p.name):
-        kept = max(
-            0, program.timesteps - group.lag
-        )  # the spikes of the last steps of a sample arrive behind it
+        lag = 0 if program.streamed else group.lag
+        kept = max(0, program.timesteps - lag)  # the spikes of the last steps of a sample arrive behind it
         if not kept:
             continue
-        raster = spikes[group.source][:, :kept]
+        raster = shifted(spikes[group.source], program.shift(group))[:, :kept]
         x = torch.from_numpy(raster.astype(np.float64)).reshape(-1, prod(group.map.input_shape))
         weight = torch.from_numpy(group.map.weight.astype(np.float64))
         sums = group.map.forward(x, weight).to(torch.int64).numpy().reshape(samples, kept, p.size)
-        total[:, group.lag :] += hw.synaptic_sum(sums, group.exponent)
+        total[:, lag:] += hw.synaptic_sum(sums, group.exponent)
     return total

@@ -3,6 +3,9 @@
 Every synapse group takes one step. A population at depth d therefore sees the first step of a sample d steps late; its
 start step says so, and its reset falls exactly there, so that biases never integrate ahead of their input and samples
 stream back to back, one every ``period`` steps.
+
+In a streamed program the samples are the frames of one stream: synapses that lag by whole periods join a frame to those
+before and after it. Outside the stream the host holds its populations silent (:data:`SILENCE`).
 """
 
 from __future__ import annotations
@@ -18,6 +21,9 @@ from numpy.typing import NDArray
 from ..export import formats as hw
 from ..export.formats import RESETS, Ints, Reset
 from ..export.linear import LinearMap, Shape
+
+#: Mantissa and exponent of the bias that holds a population of a streamed program silent.
+SILENCE = (-hw.BIAS_MANTISSA_MAX, hw.BIAS_EXPONENT_MAX)
 
 
 class ProgramError(Exception):
@@ -165,6 +171,9 @@ class Program:
         What the host does before and after, as JSON-able settings (see :mod:`spikewright.hardware.host`).
     host_arrays : dict of str to ndarray
         Arrays that the host steps use.
+    streamed : bool
+        Samples are frames of one stream: what lags, by whole periods of either sign, belongs to frames after or before.
+        The host holds populations with ``host_bias`` silent before the first frame and after the last one.
     """
 
     name: str
@@ -175,6 +184,7 @@ class Program:
     synapses: tuple[SynapseGroup, ...]
     host: dict[str, Any] = field(default_factory=dict)
     host_arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    streamed: bool = False
 
     def population(self, name: str) -> Population:
         """The population of that name."""
@@ -203,7 +213,11 @@ class Program:
     @cached_property
     def isolated(self) -> bool:
         """Samples may not stream: spikes that lag would reach the next sample, so the host starts each one anew."""
-        return any(group.lag > 0 for group in self.synapses)
+        return not self.streamed and any(group.lag > 0 for group in self.synapses)
+
+    def shift(self, group: SynapseGroup) -> int:
+        """Frames of a stream by which what a synapse group carries is late: below 0 it comes from a later frame."""
+        return group.lag // self.period if self.streamed else 0
 
     @property
     def depth(self) -> int:
@@ -344,6 +358,10 @@ def validate(program: Program) -> None:
             raise ProgramError(f"synapse group {g.name}: weight exponent {g.exponent} is outside -1..7")
         if not 0 <= g.delay <= hw.DELAY_MAX:
             raise ProgramError(f"synapse group {g.name}: delay {g.delay} is outside 0..{hw.DELAY_MAX}")
+        if program.streamed and g.lag % program.period:
+            raise ProgramError(
+                f"synapse group {g.name}: lags by {g.lag} steps, which is no whole number of frames of {program.period}"
+            )
         if starts[g.source] + 1 + g.delay != starts[g.target] + g.lag:
             late = f" and wants them {g.lag} late" if g.lag else ""
             raise ProgramError(

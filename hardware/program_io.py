@@ -15,8 +15,9 @@ from .program import Population, Program, ProgramError, SpikeSource, SynapseGrou
 
 FORMAT = "spikewright-program"
 VERSION = 2
-#: Version of programs with graded relays, which earlier releases cannot run; all others are written as before.
-GRADED_VERSION = 3
+#: Versions of programs with graded relays and of streamed ones, which earlier releases cannot run; all others are written
+#: as before.
+GRADED_VERSION, STREAMED_VERSION = 3, 4
 MAPS: dict[str, type[LinearMap]] = {
     "dense": Dense, "conv2d": Conv2d, "conv3d": Conv3d, "conv_transpose2d": ConvTranspose2d, "sparse": Sparse
 }  # fmt: skip
@@ -42,7 +43,7 @@ def save_program(program: Program, path: Path) -> None:
         arrays |= {f"{key}/{g.name}": array for key, array in map_arrays(g.map).items()}
     header = {
         "format": FORMAT,
-        "version": GRADED_VERSION if any(p.graded for p in program.populations) else VERSION,
+        "version": _version(program),
         "name": program.name,
         "timesteps": program.timesteps,
         "period": program.period,
@@ -52,9 +53,16 @@ def save_program(program: Program, path: Path) -> None:
         ],
         "synapses": [{**_plain(g, ("map",)), "map": map_header(g.map)} for g in program.synapses],
         "host": program.host,
+        **({"streamed": True} if program.streamed else {}),
     }
     with whole_file(path) as temporary, open(temporary, "wb") as stream:
         np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+
+
+def _version(program: Program) -> int:
+    if program.streamed:
+        return STREAMED_VERSION
+    return GRADED_VERSION if any(p.graded for p in program.populations) else VERSION
 
 
 def load_program(path: Path) -> Program:
@@ -79,8 +87,8 @@ def load_program(path: Path) -> Program:
     kind, version = (
         (header.get("format"), header.get("version")) if isinstance(header, dict) else (None, None)
     )
-    if kind != FORMAT or version not in (VERSION, GRADED_VERSION):
-        wanted = f"{FORMAT} version {VERSION} or {GRADED_VERSION}"
+    if kind != FORMAT or version not in (VERSION, GRADED_VERSION, STREAMED_VERSION):
+        wanted = f"{FORMAT} version {VERSION} to {STREAMED_VERSION}"
         raise ProgramError(f"{path}: {kind} version {version}, this release reads {wanted}; export it again")
     try:
         program = _build(header, arrays)
@@ -113,6 +121,7 @@ def _build(header: dict[str, Any], arrays: dict[str, Any]) -> Program:
         synapses=synapses,
         host=header["host"],
         host_arrays={key.removeprefix("host/"): a for key, a in arrays.items() if key.startswith("host/")},
+        streamed=header.get("streamed", False),
     )
 
 

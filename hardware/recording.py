@@ -73,6 +73,19 @@ def merge(parts: Sequence[Recording], seconds: float) -> Recording:
     return Recording(parts[0].backend, **merged, overhead_spikes=overhead, seconds=seconds, totals=totals)
 
 
+def shifted(raster: NDArray[Any], frames: int) -> NDArray[Any]:
+    """A raster (frames, ...) as the frames after them see it, or before them where ``frames`` is negative; zeros beyond."""
+    if not frames:
+        return raster
+    out = np.zeros_like(raster)
+    kept = max(0, len(raster) - abs(frames))
+    if frames > 0:
+        out[frames:] = raster[:kept]
+    else:
+        out[:kept] = raster[-frames:]
+    return out
+
+
 @dataclass(frozen=True)
 class Difference:
     """First place where two recordings part.

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from ...export.formats import Ints
-from ..program import Inputs, Program, check_inputs, validate, with_constants
+from ..program import SILENCE, Inputs, Program, check_inputs, validate, with_constants
 from ..recording import Recording, merge
 from ..reference import windowed
 from .files import Files
@@ -127,19 +127,22 @@ def _write(program: Program, inputs: Inputs, job: Job) -> Files:
         if p.host_bias:
             mantissa, exponent = inputs.biases[p.name]
             # The first sample of what starts at once begins before anything could be written.
-            initial[p.name] = (
-                (mantissa[0], exponent[0]) if p.start == 0 else (p.bias_mantissa, p.bias_exponent)
-            )
-    files = Files(program, job, initial, inputs.samples)
+            still = np.full(p.size, SILENCE[0]), np.full(p.size, SILENCE[1])
+            before = still if program.streamed else (p.bias_mantissa, p.bias_exponent)
+            initial[p.name] = (mantissa[0], exponent[0]) if p.start == 0 else before
+    files = Files(program, job, initial, inputs.samples + program.streamed)
     for name, raster in files.rasters.items():
         windows = raster[: inputs.samples * program.period].reshape(inputs.samples, program.period, -1)
         windows[:, : program.timesteps] = inputs.spikes[name]
     for p in program.populations:
         if p.host_bias:
-            files.mantissas[p.name][1:], files.exponents[p.name][1:] = inputs.biases[p.name]
-            for sample in range(inputs.samples):
+            entries = slice(1, 1 + inputs.samples)
+            files.mantissas[p.name][entries], files.exponents[p.name][entries] = inputs.biases[p.name]
+            if program.streamed:  # a last entry holds it silent behind the stream
+                files.mantissas[p.name][-1], files.exponents[p.name][-1] = SILENCE
+            for sample in range(inputs.samples + program.streamed):
                 ending = p.start + sample * program.period  # the step before the sample
-                if ending:
+                if 0 < ending <= job.rows:
                     files.entries[p.name][ending - 1] = 1 + sample
     for due in files.due.values():
         due[:] = True

@@ -29,6 +29,8 @@ session was opened to record can be read. Nothing of an earlier evaluation is ke
 *Loops.* Spikes that lag would reach the next sample. Samples of an isolated program therefore start so far apart that
 nothing is in flight any more, each at a multiple of the period; between their windows populations are kept silent.
 
+*Streams.* Frames of a streamed program follow each other without end: :func:`open_stream` takes them one by one.
+
 *The border.* ``session.exchange`` counts what crossed it. Steps of the chip are counted alike on every backend, those that
 pass in waiting for the next period included.
 
@@ -39,5 +41,6 @@ from ..errors import SessionError
 from .exchange import Exchange
 from .opening import BACKENDS, open_session
 from .session import Session
+from .stream import Stream, open_stream
 
-__all__ = ["BACKENDS", "Exchange", "Session", "SessionError", "open_session"]
+__all__ = ["BACKENDS", "Exchange", "Session", "SessionError", "Stream", "open_session", "open_stream"]

@@ -51,7 +51,7 @@ def open_session(
     ProgramError
         The program is not valid, or mixes samples.
     SessionError
-        A wrong option, or a backend that is missing or cannot run the program.
+        A streamed program, a wrong option, or a backend that is missing or cannot run the program.
     """
     began = time.perf_counter()
     if backend not in BACKENDS:
@@ -64,6 +64,10 @@ def open_session(
         raise SessionError(f"time_limit is {time_limit}; take seconds above zero")
     validate(program)
     refuse_early(program)
+    if program.streamed:
+        raise SessionError(
+            f"program {program.name!r}: takes the frames of a stream; open it with open_stream"
+        )
     if not any(p.host_bias for p in program.populations) and all(s.constant for s in program.sources):
         raise SessionError(
             f"program {program.name!r}: takes nothing from the host; it needs a source or a host bias"
