@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from spikewright.export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse
@@ -71,6 +71,7 @@ def expected(map_: LinearMap, raster: np.ndarray) -> np.ndarray:
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@example(Dense(np.array([[89], [35]], np.int8), (1,), (2,)), 0.3, 1, 0)
 @given(maps(), st.sampled_from([0.02, 0.3, 1.0]), st.sampled_from([1, 1, 3, 255]), st.integers(0, 99))
 def test_every_kernel_sums_what_the_unrolled_map_does(
     map_: LinearMap, rate: float, peak: int, seed: int
