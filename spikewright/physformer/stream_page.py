@@ -154,13 +154,15 @@ def page(
                 "",
             ]
         ]
-    same: list[Same] = []
+    same: list[tuple[int, Same]] = []
     for period in periods:
         with steps(f"A token frame every {period} steps"):
             program = stream_blocks(system, period)
-            same += [same_spikes(system, program, shown, name) for name in ("emulator", "reference")]
+            same += [
+                (period, same_spikes(system, program, shown, name)) for name in ("emulator", "reference")
+            ]
             if period == periods[0] and lava.available()[0]:
-                same.append(same_spikes(system, program, shown[:1], "lava", 900.0))
+                same.append((period, same_spikes(system, program, shown[:1], "lava", 900.0)))
             inputs, _ = host.encode(program, token_frames(shown[0]))
             found = reference.run(program, inputs)
             sops = Tally(program).add(inputs, found)["sops"].sum()
@@ -177,7 +179,7 @@ def page(
         judged = rates(system, stream_blocks(system, periods[0]), workspace, videos)
     head = (
         "program", "neurons", "synapses", "cores of Loihi 1 (chips)", "cores of Loihi 2 (chips)", "longest delay",
-        "SOPs a token", "latency: steps; tokens", "wave behind the camera, frames", "spikes outside windows",
+        "SOPs a token, inside windows", "latency: steps; tokens", "wave behind the camera, frames", "spikes outside windows",
     )  # fmt: skip
     lines = [
         "# Spiking-PhysFormer on a stream",
@@ -198,9 +200,12 @@ def page(
         "other paths wait as long. Longer periods put fewer tokens behind each other in the pipeline, and populations fire",
         "outside of their windows, where nothing listens.",
         "",
-        "| the same spikes as the clip program? | clips | neuron steps | differing |",
-        "| --- | ---: | ---: | ---: |",
-        *(f"| {s.backend} | {s.clips} | {count(s.neuron_steps)} | {count(s.differing)} |" for s in same),
+        "| the same spikes as the clip program? | period | clips | neuron steps | differing |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {s.backend} | {period} | {s.clips} | {count(s.neuron_steps)} | {count(s.differing)} |"
+            for period, s in same
+        ),
         "",
         "A clip streamed between silence fires the spikes of the clip program, token by token. In a stream that goes on, tokens",
         f"within {config.blocks} of a clip's border hear the tokens beyond it, where clips hear zeros.",
