@@ -94,7 +94,7 @@ _LEVELS: dict[str, _Strengths] = {
         mirror_in_band=(0.004, 0.025),
         motion=(0.01, 0.03),
         motion_in_band=(0.001, 0.004),
-        tint=0.2,
+        tint=0.12,
     ),
 }
 LEVELS: tuple[str, ...] = tuple(_LEVELS)
