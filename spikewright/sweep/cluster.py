@@ -112,8 +112,8 @@ def each(
     SweepError
         The scheduler is gone.
     """
-    left, lonely = iter(jobs), False
     under_way: dict[Future, str] = {}
+    left, lonely = iter(jobs), False
     while True:
         workers = _workers(client)
         for key, make in islice(left, max(max(workers, 1) - len(under_way), 0)):

@@ -138,7 +138,8 @@ def _scales(axes: Axes, group: Group, cost: str) -> None:
     costs = [x for r in group.results if (x := cost_of(figures(r), cost)) is not None]
     axes.margins(x=0.36, y=0.12)
     for axis, values, name in ((axes.yaxis, qualities, "y"), (axes.xaxis, costs, "x")):
-        if values and min(values) > 0 and max(values) > 4 * min(values):
+        far = 20 if name == "x" and cost == CORES else 4  # cores are few: ticks at whole numbers say more
+        if values and min(values) > 0 and max(values) > far * min(values):
             axes.set(**{f"{name}scale": "log"})  # type: ignore[arg-type]
         axis.set_major_locator(
             MaxNLocator(6, steps=(1, 2, 2.5, 5, 10), integer=name == "x" and cost == CORES, min_n_ticks=1)
