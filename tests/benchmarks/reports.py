@@ -45,6 +45,8 @@ def layer(name: str, shape: list[int], rate: float, index: int) -> dict[str, Any
         "neuron_updates": neurons * TIMESTEPS,
         "start": index + 1,
         "overhead_spikes": 3 * index,
+        "arriving": 0.12 * TIMESTEPS,
+        "break_even": {"memory": 0.31, "table": None},
         "scales": [
             scale("weight scale", 0.00713, 7, 0.00709, -0.56),
             scale("threshold", 0.2, 1795, 0.20001, 0.005),
