@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...export.formats import Ints
-from ...export.linear import Conv2d, ConvTranspose2d, dense_operations, fan_out
+from ...export.linear import Conv2d, ConvTranspose2d, Dense, dense_operations, fan_out
 from ...hardware.emulation.feed import Feed, Kernel
-from ...hardware.emulation.layout import padded
+from ...hardware.emulation.integer import integer_kernel, integers_are_exact
+from ...hardware.emulation.layout import Layout, padded
 from ...hardware.emulator import Emulator
 from ...hardware.program import Inputs, Program
 
@@ -27,18 +28,24 @@ RUNS_TO_CHOOSE = 12
 def matrix_rates() -> dict[str, float]:
     """Multiply-accumulates a second of exact matrix products, the best of several sizes and rounds.
 
-    int8 to int32 by ``torch._int_mm``, and float32, which is exact while no partial sum leaves 24 bits.
+    int8 by torch's product and by oneDNN's, which the emulator takes, and float32, which is exact while no partial sum leaves
+    24 bits.
     """
-    rates = {"int8 (torch._int_mm)": 0.0, "float32": 0.0}
+    rates = {"int8": 0.0, "float32": 0.0}
     for rows, inner, columns in PRODUCTS:
         a = torch.randint(-127, 128, (rows, inner), dtype=torch.int8)
         b = torch.randint(-127, 128, (inner, columns), dtype=torch.int8)
         x, y = a.float(), b.float()
-        products: Mapping[str, Callable[[], object]] = {
-            "int8 (torch._int_mm)": lambda a=a, b=b: torch._int_mm(a, b),  # type: ignore[misc]
-            "float32": lambda x=x, y=y: x @ y,  # type: ignore[misc]
-        }
-        for name, product in products.items():
+        products: list[tuple[str, Callable[[], object]]] = [
+            ("int8", lambda a=a, b=b: torch._int_mm(a, b)),  # type: ignore[misc]
+            ("float32", lambda x=x, y=y: x @ y),  # type: ignore[misc]
+        ]
+        if integers_are_exact():
+            map_ = Dense(np.ascontiguousarray(b.numpy().T), (inner,), (columns,))
+            kernel = integer_kernel(map_, Layout(inner), Layout(columns))
+            spikes = a.abs().to(torch.uint8).numpy()
+            products.append(("int8", lambda k=kernel, s=spikes: k.apply(s)))  # type: ignore[misc]
+        for name, product in products:
             product()
             for took in _times(product):
                 rates[name] = max(rates[name], rows * inner * columns / took)
@@ -65,7 +72,8 @@ def convolution_rate(program: Program, inputs: Inputs, kernel: Kernel | None) ->
 
     Of all synapse groups whose map is a convolution or a transposed one, those of the ESVAE of the published size: the
     multiply-accumulates of the dense product, borders excluded, over the time that the kernels alone take for the
-    spikes that arrive when these inputs run, with all threads in use. Neuron updates do not count.
+    spikes that arrive when these inputs run, in the emulator's tiles and with all threads in use. Neuron updates do not
+    count.
 
     Parameters
     ----------
@@ -78,12 +86,25 @@ def convolution_rate(program: Program, inputs: Inputs, kernel: Kernel | None) ->
         None where the program has no such group.
     """
     operations = seconds = 0.0
-    for feed, raster, counts in _fed(program, inputs, kernel):
-        if isinstance(feed.group.map, Conv2d | ConvTranspose2d):
-            fired = float(counts.sum())
-            operations += dense_operations(feed.group.map) * raster.shape[0] * raster.shape[1]
-            seconds += _least(lambda f=feed, r=raster, n=fired: f.apply(r, n))  # type: ignore[misc]
+    threads = torch.get_num_threads()
+    # As the emulator does: each thread computes tiles of its own.
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for feed, raster, tile in _fed(program, inputs, kernel):
+            if isinstance(feed.group.map, Conv2d | ConvTranspose2d):
+                tiles = [raster[first : first + tile] for first in range(0, len(raster), tile)]
+                fired = [float(np.count_nonzero(part)) for part in tiles]
+                operations += dense_operations(feed.group.map) * raster.shape[0] * raster.shape[1]
+                seconds += _least(lambda f=feed, t=tiles, n=fired: _run_all(pool, f, t, n))  # type: ignore[misc]
+    torch.set_num_threads(threads)
     return operations / seconds if seconds else None
+
+
+def _run_all(
+    pool: ThreadPoolExecutor, feed: Feed, tiles: list[NDArray[np.uint8]], fired: list[float]
+) -> None:
+    # Sums are let go at once, as the emulator does: fresh memory for all of them would cost more than the products.
+    for _ in pool.map(lambda tile, count: feed.apply(tile, count) is None, tiles, fired):
+        pass
 
 
 def event_rate(program: Program, inputs: Inputs) -> float | None:
@@ -98,17 +119,18 @@ def event_rate(program: Program, inputs: Inputs) -> float | None:
         None where the program has no synapses.
     """
     operations = seconds = 0.0
-    for feed, raster, counts in _fed(program, inputs, "events"):
-        operations += float(counts.sum(0) @ fan_out(feed.group.map))
-        fired = float(counts.sum())
+    for feed, raster, _ in _fed(program, inputs, "events"):
+        fired = float(raster.sum())
+        arriving = feed.source.leave(raster[:, :, : feed.source.neurons].sum((0, 1), dtype=np.int64))
+        operations += float(arriving @ fan_out(feed.group.map))
         seconds += _least(lambda f=feed, r=raster, n=fired: f.apply(r, n))  # type: ignore[misc]
     return operations / seconds if seconds else None
 
 
 def _fed(
     program: Program, inputs: Inputs, kernel: Kernel | None
-) -> Iterator[tuple[Feed, NDArray[np.uint8], Ints]]:
-    """Synapse groups with what arrives at them: raster in the emulator's order, and spikes of each input."""
+) -> Iterator[tuple[Feed, NDArray[np.uint8], int]]:
+    """Synapse groups with what arrives at them, a raster in the emulator's order, and the samples of a tile."""
     emulator = Emulator(program, kernel=kernel)
     for _ in range(1 if kernel else RUNS_TO_CHOOSE):
         ran = emulator.run(inputs, "spikes")
@@ -116,7 +138,7 @@ def _fed(
         spikes = ran.spikes[feed.group.source]
         raster = np.zeros((*spikes.shape[:2], padded(spikes.shape[2])), np.uint8)
         raster[:, :, : spikes.shape[2]] = feed.source.enter(spikes)
-        yield feed, raster, ran.counts[feed.group.source]
+        yield feed, raster, emulator.tile
 
 
 def _least(run: Callable[[], object]) -> float:

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from ...export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse, channel_sum
 from .. import arithmetic as hw
 from ..program import ProgramError, SynapseGroup
-from .dense import EXACT, FloatKernel, IntegerKernel, in_order, product_rate
+from .dense import EXACT, FloatKernel, in_order, product_rate
 from .diagonal import Diagonal, diagonal
 from .gathering import Gathering, gathering, takes
+from .integer import IntegerConvolution, IntegerProduct, integer_kernel, integer_rate
+from .integer import takes as takes_integers
 from .layout import WORD, Layout, ends
 from .runs import Geometry, Runs, runs
 from .scatter import scatter, scatter_columns
@@ -33,7 +35,7 @@ _ran: set[Kernel] = set()
 
 
 @cache
-def first_guess(kernel: Kernel) -> tuple[float, float]:
+def first_guess(kernel: Kernel, convolution: bool = False) -> tuple[float, float]:
     """What a kernel is taken to cost before it has run: seconds an operation, and a spike or a step beside it."""
     if kernel == "events":
         return 0.2e-9, 30e-9
@@ -41,6 +43,8 @@ def first_guess(kernel: Kernel) -> tuple[float, float]:
         return 0.05e-9, 12e-9
     if kernel == "table":
         return 0.0, 4e-9
+    if kernel == "int8":
+        return 1.5 / integer_rate(convolution), 5e-6
     # Convolutions come near the rate of a matrix product, which takes a moment to measure.
     return 1.5 / product_rate(kernel), 5e-6
 
@@ -159,7 +163,8 @@ class Feed:
         self.factor = int(hw.synaptic_sum(np.ones(1, np.int64), self.group.exponent)[0])
         self.kernels = self._possible()
         if self.forced not in self.kernels:
-            self.estimates = {k: Estimate(*first_guess(k)) for k in self.kernels}
+            convolution = not isinstance(self.group.map, Dense | Sparse)
+            self.estimates = {k: Estimate(*first_guess(k, convolution)) for k in self.kernels}
         self._made: dict[str, Any] = {}
         self.products = _products(self.group.map)
         self.fan_out = self.products / max(1, self.source.neurons)
@@ -173,7 +178,7 @@ class Feed:
                 found.append("gather")
             if takes_tables(self.group.map, self.peak):
                 found.append("table")
-            if IntegerKernel.takes(self.group.map, self.peak):
+            if takes_integers(self.group.map, self.peak, self.bound):
                 found.append("int8")
         exact = [str(dtype).removeprefix("torch.") for dtype, limit in EXACT.items() if self.bound < limit]
         if not exact:
@@ -258,8 +263,7 @@ class Feed:
     def _make(self, kernel: Kernel) -> Any:
         map_ = self.group.map
         if kernel == "int8":
-            assert isinstance(map_, Dense | Conv2d)
-            return IntegerKernel(map_, self.inside, self.outside)
+            return integer_kernel(map_, self.inside, self.outside)
         if kernel not in ("events", "gather", "table"):
             return FloatKernel(map_, self.inside, self.outside, getattr(torch, kernel))
         dtype = np.int16 if self.bound <= np.iinfo(np.int16).max else np.int32
@@ -281,7 +285,7 @@ class Feed:
     def _run(self, made: Any, flat: Array) -> tuple[Array, Geometry]:
         if isinstance(made, Diagonal):
             return made.apply(flat), Geometry.plain(self.outside.neurons)
-        if isinstance(made, FloatKernel | IntegerKernel):
+        if isinstance(made, FloatKernel | IntegerProduct | IntegerConvolution):
             return made.apply(flat[:, : self.inside.neurons]), Geometry.plain(self.outside.neurons)
         if isinstance(made, Gathering | Tabling):
             return made.apply(flat)

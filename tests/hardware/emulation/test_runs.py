@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from spikewright.export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, Sparse
 from spikewright.export.unroll import unroll
-from spikewright.hardware.emulation.dense import FloatKernel, IntegerKernel, int8_is_exact
+from spikewright.hardware.emulation import integer
+from spikewright.hardware.emulation.dense import FloatKernel
 from spikewright.hardware.emulation.feed import Feed, reach, unpack
 from spikewright.hardware.emulation.layout import WORD, Layout, ends, padded
 from spikewright.hardware.emulation.patches import PatchKernel
@@ -72,7 +73,7 @@ def expected(map_: LinearMap, raster: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @example(Dense(np.array([[89], [35]], np.int8), (1,), (2,)), 0.3, 1, 0)
-@given(maps(), st.sampled_from([0.02, 0.3, 1.0]), st.sampled_from([1, 1, 3, 255]), st.integers(0, 99))
+@given(maps(), st.sampled_from([0.02, 0.3, 1.0]), st.sampled_from([1, 3, 127, 255]), st.integers(0, 99))
 def test_every_kernel_sums_what_the_unrolled_map_does(
     map_: LinearMap, rate: float, peak: int, seed: int
 ) -> None:
@@ -148,16 +149,54 @@ def test_runs_are_whole_vectors_and_stay_inside_their_cells() -> None:
 
 
 def test_eight_bit_products_that_saturate_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    int8_is_exact.cache_clear()
-    assert int8_is_exact()
-    true = torch._int_mm
+    integer.integers_are_exact.cache_clear()
+    assert integer.integers_are_exact()
+    dense = Dense(np.ones((2, 2), np.int8), (2,), (2,))
+    assert integer.takes(dense, 127, 1000)
+    true = integer._OPERATORS
     try:
-        monkeypatch.setattr(torch, "_int_mm", lambda a, b: true(a, b).clamp(max=32767))
-        int8_is_exact.cache_clear()
-        assert not int8_is_exact()
-        assert not IntegerKernel.takes(Dense(np.ones((2, 2), np.int8), (2,), (2,)), 1)
+        for name in ("qlinear_pointwise", "qconv_pointwise"):
+            saturating = _Saturating(true, name)
+            monkeypatch.setattr(integer, "_OPERATORS", saturating)
+            integer.integers_are_exact.cache_clear()
+            assert not integer.integers_are_exact()
+            assert saturating.called
+            assert not integer.takes(dense, 1, 1)
+        monkeypatch.setattr(integer, "_OPERATORS", None)  # a torch that was built without them
+        integer.integers_are_exact.cache_clear()
+        assert not integer.takes(dense, 1, 1)
     finally:
-        int8_is_exact.cache_clear()
+        integer.integers_are_exact.cache_clear()
+
+
+class _Saturating:
+    """oneDNN's operators, of which one adds into 16 bits."""
+
+    def __init__(self, true: Any, name: str) -> None:
+        self.true, self.name, self.called = true, name, False
+
+    def __getattr__(self, name: str) -> Any:
+        operator = getattr(self.true, name)
+        if name != self.name:
+            return operator
+
+        def saturated(*given: Any) -> torch.Tensor:
+            self.called = True
+            return operator(*given).clamp(-32768, 32767)  # type: ignore[no-any-return]
+
+        return saturated
+
+
+def test_integers_take_what_they_add_exactly_and_nothing_else() -> None:
+    dense = Dense(np.full((1, 1040), 127, np.int8), (1040,), (1,))
+    assert integer.takes(dense, 127, reach(dense) * 127)
+    assert not integer.takes(dense, 128, reach(dense))
+    assert not integer.takes(dense, 127, 1 << 24)
+    weights = np.ones((2, 3, 3, 2), np.int8)
+    for shape, padding, taken in (((3, 9, 4), (2, 1), True), ((3, 9, 1), (1, 1), False), ((3, 9, 2), (0, 0), False),
+                                  ((3, 9, 4), (3, 1), False), ((3, 1, 9), (2, 1), False)):  # fmt: skip
+        map_ = Conv2d(weights, shape, (1, 1), padding, (1, 1), 1)
+        assert integer.takes(map_, 1, reach(map_)) is taken, (shape, padding)
 
 
 def test_layouts_keep_every_neuron() -> None:
