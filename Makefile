@@ -18,7 +18,7 @@ TORCH ?= torch==2.13.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help export-loihi train generate sweep threshold-sweep weight-bits compare-builds compare-models report verify doctor benchmark benchmark-quick benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
+.PHONY: help export-loihi train generate sweep threshold-sweep weight-bits zoo-bits compare-builds compare-models report verify doctor benchmark benchmark-quick benchmark-emulator rivals test test-slow test-reliability test-exhaustive lint format clean distclean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ weight-bits: $(VENV)/.runtime  ## Quality against weight bits of ESVAE on DATASE
 	@$(BIN)/spikewright export --model esvae --dataset $(DATASET)
 	@$(BIN)/spikewright export --model sddpm --dataset digits
 	@$(BIN)/python -m spikewright.weight_bits build/esvae-$(DATASET) build/sddpm-digits $(if $(TUNE),--tune $(TUNE))
+
+zoo-bits: $(VENV)/.runtime  ## Eight and four weight bits, every model of the zoo; hours, goes on where it was; writes docs/zoo_bits.md
+	@$(BIN)/python -m spikewright.sweep.zoo_bits $(RECIPES)
 
 # The builds other than the one that is deployed by default have recipes on digits.
 compare-builds: $(VENV)/.runtime  ## The three builds of SDDPM's U-Net beside each other on digits; writes docs/unet_builds.md

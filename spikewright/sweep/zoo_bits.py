@@ -1,0 +1,116 @@
+"""What eight and four weight bits cost each model of the zoo: ``python -m spikewright.sweep.zoo_bits``.
+
+A sweep over the shipped recipes, at eight bits, at four, and at four with weights fine-tuned for them; kept and gone on with
+as any sweep. Writes ``docs/zoo_bits.md``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..benchmarking.zoo import models
+from ..benchmarks.report import units
+from ..errors import USER_ERRORS
+from ..models.classifier_recipe import CLASSIFIERS
+from ..progress import Steps
+from ..workspace import write_text
+from .collect import write_results
+from .figures import Quality
+from .grid import Spec
+from .plan import plan
+from .run import Cluster, Result, run
+from .store import Store
+
+OUT, FOLDER = Path("docs/zoo_bits.md"), Path("build/zoo-bits")
+TUNE, SAMPLES = 600, 200
+#: Per cent of a float network's error that a deployment may add.
+LIMITS = {(8, 0): 1.0, (4, 0): None, (4, TUNE): 5.0}
+
+
+def shipped() -> list[str]:
+    """Recipes of the zoo whose weights are there, classifiers aside, which are judged by other rules."""
+    every = models(full=True, lava=False, folder=FOLDER)
+    return [model.name for model in every if model.unit is not None and model.name not in CLASSIFIERS]
+
+
+def page(results: Sequence[Result], samples: int, command: str) -> str:
+    """The page: a row for each model and measure, a column for each way."""
+    head = ["model, measure", "float", "8 bits", "4 bits", f"4 bits, {TUNE} iterations of fine-tuning"]
+    lines = [
+        "# Weight bits of the zoo", "",
+        "Written by", "", f"    {command}", "",
+        f"Errors of the float networks and of their integer programs on the emulator, over at most {samples:,} test images "
+        "(or videos) each, and how much larger an integer program's is. Lower is better throughout. A mark says whether a "
+        "change stays within 1 % at eight bits, and within 5 % at four once weights are fine-tuned. In brackets: the 95 % "
+        "interval over samples of the error itself, in per cent of the float network's.", "",
+        "| " + " | ".join(head) + " |", "| --- | ---: | ---: | ---: | ---: |",
+    ]  # fmt: skip
+    failures = []
+    for name in dict.fromkeys(r.planned.point.recipe for r in results):
+        mine = {_way(r): r for r in results if r.planned.point.recipe == name}
+        failures += [f"- {name}, {way[0]} bits: {r.failure.text}" for way, r in mine.items() if r.failure]
+        known = {way: r.record.figures.quality for way, r in mine.items() if r.record and r.record.figures}
+        for number, quality in enumerate(next(iter(known.values()), [])):
+            cells = [
+                _cell(known[way][number], limit) if way in known else "–" for way, limit in LIMITS.items()
+            ]
+            lines.append(
+                "| "
+                + " | ".join([f"{name}, {quality.measure}", units.significant(quality.float_network), *cells])
+                + " |"
+            )
+    return "\n".join([*lines, "", *(["Failed:", "", *failures, ""] if failures else [])])
+
+
+def _way(result: Result) -> tuple[int, int]:
+    values = result.planned.point.values
+    return values["bits"], values["tune"]
+
+
+def _cell(quality: Quality, limit: float | None) -> str:
+    if not quality.float_network:
+        return units.significant(quality.chip)
+    change = 100 * (quality.chip / quality.float_network - 1)
+    told = f"{change:+.1f} %".replace("-", "−")
+    if quality.chip_ci95 is not None:
+        told += f" (± {100 * quality.chip_ci95 / quality.float_network:.1f})"
+    return told if limit is None else f"{told} {'✓' if change <= limit else '✗'}"
+
+
+def main(given: Sequence[str] | None = None) -> int:
+    """Measure and write the page; the exit status is 1 for bad input or a point that failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m spikewright.sweep.zoo_bits", description="Weight bits of the zoo."
+    )
+    parser.add_argument(
+        "recipes", nargs="*", metavar="RECIPE", help="shipped recipes (default: all with weights)"
+    )
+    parser.add_argument("--samples", type=int, default=SAMPLES, help=f"test samples (default: {SAMPLES})")
+    parser.add_argument("--workers", type=int, help="processes (default: as many as processors)")
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args(given)
+    if options.samples < 1 or (options.workers is not None and options.workers < 1):
+        parser.error("--samples and --workers take numbers from 1")
+    try:
+        names = options.recipes or shipped()
+        grid = {"recipe": names, "bits": [8], "tune": [0]}, {"recipe": names, "bits": [4], "tune": [0, TUNE]}
+        spec, store = Spec(grid, options.samples), Store(FOLDER)
+        with store.locked():
+            spec.save(FOLDER)
+            results = run(plan(spec.points(), spec.samples), store, Cluster(None, options.workers), Steps())
+        write_results(results, spec.samples, FOLDER)
+    except USER_ERRORS as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    command = " ".join(["python -m spikewright.sweep.zoo_bits", *options.recipes])
+    command += f" --samples {options.samples}" if options.samples != SAMPLES else ""
+    write_text(options.out, page(results, options.samples, command))
+    print(options.out.read_text(encoding="utf-8"))
+    return int(any(r.failure is not None for r in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The table of weight bits: every model's measures, changes against float, what failed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikewright.models.classifier_recipe import CLASSIFIERS
+from spikewright.recipe import zoo_names
+from spikewright.sweep.figures import Failure, Record
+from spikewright.sweep.grid import Spec
+from spikewright.sweep.plan import plan
+from spikewright.sweep.run import Result
+from spikewright.sweep.zoo_bits import TUNE, main, page, shipped
+
+from .points import figures
+
+NAMES = ["esvae-digits", "sddpm-digits"]
+
+
+def results(errors: dict[tuple[int, int], float]) -> list[Result]:
+    """Of two models; of the second nothing but a failure at four bits is known."""
+    grids = {"recipe": NAMES, "bits": [8], "tune": [0]}, {"recipe": NAMES, "bits": [4], "tune": [0, TUNE]}
+    found = []
+    for planned in plan(Spec(grids, 10).points(), 10):
+        values = planned.point.values
+        way, record = (values["bits"], values["tune"]), None
+        if planned.point.recipe == NAMES[0] and way in errors:
+            first = figures(8).quality[0]
+            told = first.model_copy(update={"chip": errors[way], "chip_ci95": None if way[1] else 0.002})
+            record = Record(
+                key=planned.key, status="done", figures=figures(8).model_copy(update={"quality": [told]})
+            )
+        elif way == (4, TUNE):
+            record = Record(
+                key=planned.key, status="failed", failure=Failure(kind="ProgramError", text="no room")
+            )
+        found.append(Result(planned, record))
+    return found
+
+
+@pytest.mark.parametrize(("tuned", "mark"), [(0.105, "+5.0 % ✓"), (0.1051, "+5.1 % ✗"), (0.09, "−10.0 % ✓")])
+def test_changes_are_against_float_and_held_against_their_limits(tuned: float, mark: str) -> None:
+    text = page(results({(8, 0): 0.1012, (4, 0): 0.13, (4, TUNE): tuned}), 10, "the command")
+    (row,) = (line for line in text.splitlines() if line.startswith("| esvae-digits"))
+    assert row == f"| esvae-digits, error (MSE) | 0.1 | +1.2 % (± 2.0) ✗ | +30.0 % (± 2.0) | {mark} |"
+    assert "    the command" in text
+    assert "- sddpm-digits, 4 bits: no room" in text
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    text = page(results({(4, 0): 0.1}), 10, "c")
+    assert "| esvae-digits, error (MSE) | 0.1 | – | +0.0 % (± 2.0) | – |" in text
+
+
+def test_models_with_weights_are_taken() -> None:
+    names = shipped()
+    assert set(NAMES) < set(names) < set(zoo_names())
+    assert not set(names) & set(CLASSIFIERS)
+    assert "esvae-cifar10" not in names
+
+
+@pytest.mark.parametrize("given", [["--samples", "0"], ["--workers", "0"]])
+def test_numbers_below_one_are_refused(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(given)
+    assert "numbers from 1" in capsys.readouterr().err
+
+
+def test_an_unknown_recipe_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["no-such-recipe"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "no-such-recipe" in said
+    assert not list(tmp_path.rglob("*.md"))
