@@ -36,6 +36,8 @@ class Job:
         Steps before the first sample begins.
     reply : int, optional
         File descriptor on which a network that stays answers commands; without it the network runs ``rows`` steps.
+    chip : bool
+        Neurons and synapses on a Loihi 2 chip instead of in Lava's simulation.
     """
 
     directory: str
@@ -46,6 +48,7 @@ class Job:
     records: tuple[int, ...] | None = None
     lead: int = 0
     reply: int | None = None
+    chip: bool = False
 
     @property
     def program(self) -> Path:

@@ -20,6 +20,7 @@ from .files import Files
 from .group import POLL, Group
 from .job import READY, Job, sweep_segments
 from .launch import PREFIX, LavaError, command, environment, failure, require, short_directory
+from .silicon import require_chip
 
 
 class Live:
@@ -41,6 +42,8 @@ class Live:
         Steps before the first sample begins.
     deadline : float
         When the network has to stand, by :func:`time.monotonic`.
+    chip : bool
+        Neurons and synapses on a Loihi 2 chip.
 
     Raises
     ------
@@ -58,9 +61,12 @@ class Live:
         entries: int,
         lead: int,
         deadline: float,
+        chip: bool = False,
     ) -> None:
         validate(program)
         require(program)
+        if chip:
+            require_chip(program)
         written = tuple(i for i, p in enumerate(program.populations) if p.name in initial)
         stack = ExitStack()
         # Also at the end of the interpreter; a fork of this process leaves the network alone.
@@ -74,7 +80,7 @@ class Live:
             orders, self._orders = os.pipe()
             stack.callback(os.close, self._orders)
             try:
-                self.job = Job(directory, os.getpid(), rows, states, written, records, lead, reply)
+                self.job = Job(directory, os.getpid(), rows, states, written, records, lead, reply, chip)
                 self.files = Files(program, self.job, initial, entries)
                 settings = environment(self.job)
                 self._group = Group(

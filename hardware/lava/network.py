@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
 from lava.proc.conv.models import PyConvModelFixed
 from lava.proc.conv.process import Conv
 from lava.proc.dense.models import PyDenseModelBitAcc
@@ -29,6 +29,7 @@ from ..arithmetic import synaptic_sum
 from ..program import Population, Program, SynapseGroup
 from . import processes
 from .job import Job
+from .silicon import chip_model
 
 #: Lava's convolution counts in int8: a side (padding included) or number of channels above raises or wraps.
 CONV_SIDE = 127
@@ -68,12 +69,17 @@ class Network:
 
     def start(self) -> None:
         """Compile, and start every process."""
-        config = Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=self.models)
+        kind = Loihi2HwCfg if self.job.chip else Loihi2SimCfg
+        config = kind(select_tag="fixed_pt", exception_proc_model_map=self.models)
         self.root.create_runtime(config, compile_config={"pypy_channel_size": CHANNEL_MESSAGES})
 
     def run(self, steps: int) -> None:
         """Go on for a number of steps; returns only if every process got there."""
         self.root.run(RunSteps(steps))
+
+    def _compute(self, process: Any, simulated: type) -> None:
+        """Choose the model of a process of Lava's: that of its simulation, or of the chip."""
+        self.models[process] = chip_model(type(process)) if self.job.chip else simulated
 
     def _neurons(self, index: int, p: Population) -> Any:
         mantissa, exponent = p.bias_mantissa, p.bias_exponent
@@ -94,7 +100,7 @@ class Network:
                 reset_interval=self.program.period,
                 reset_offset=(self.program.reset_offset(p) + self.job.lead) % self.program.period,
             )
-            self.models[lif] = PyLifResetModelBitAcc
+            self._compute(lif, PyLifResetModelBitAcc)
         if index in self.job.written:
             writer = processes.BiasWriter(p.size, *self.job.biases(index))
             self.models[writer] = processes.BiasWriterModel
@@ -124,7 +130,8 @@ class Network:
     def _synapses(self, group: SynapseGroup, spikes: Any, target: Any) -> None:
         """Connect by the Lava process that holds the group's map exactly."""
         map_, peak = group.map, (1 << self._message_bits(group)) - 1 or 1
-        if isinstance(map_, linear.Conv2d) and not group.delay and conv_is_exact(map_, group.exponent, peak):
+        shared = not group.delay and not self.job.chip
+        if shared and isinstance(map_, linear.Conv2d) and conv_is_exact(map_, group.exponent, peak):
             self._convolution(map_, group, spikes, target)
             return
         settings = {
@@ -138,17 +145,17 @@ class Network:
         if isinstance(map_, linear.Dense) and not group.delay:
             stored = formats.MIXED_SIGN_FACTOR * map_.weight.astype(np.int32)
             synapses = Dense(weights=stored, **settings)
-            self.models[synapses] = PyDenseModelBitAcc
+            self._compute(synapses, PyDenseModelBitAcc)
         else:
             stored = formats.MIXED_SIGN_FACTOR * unroll(map_).astype(np.int32)
             if group.delay:
                 delays = stored.astype(np.int64)
                 delays.data[:] = group.delay
                 synapses = DelaySparse(weights=stored, delays=delays, max_delay=group.delay, **settings)
-                self.models[synapses] = PyDelaySparseModelBitAcc
+                self._compute(synapses, PyDelaySparseModelBitAcc)
             else:
                 synapses = Sparse(weights=stored, **settings)
-                self.models[synapses] = PySparseModelBitAcc
+                self._compute(synapses, PySparseModelBitAcc)
         spikes.connect(synapses.s_in)
         synapses.a_out.connect(target)
 

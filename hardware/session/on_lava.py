@@ -46,6 +46,8 @@ class OnLava:
         Lava is missing, or cannot run the program.
     """
 
+    name, chip = "lava", False
+
     def __init__(self, program: Program, options: Options) -> None:
         self.program, self.options, self.timeline = program, options, Timeline(program)
         self.time_limit = TIME_LIMIT if options.time_limit is None else options.time_limit
@@ -76,6 +78,7 @@ class OnLava:
                 entries,
                 self.timeline.lead,
                 time.monotonic() + self.time_limit,
+                self.chip,
             )
         except LavaError as error:
             raise SessionError(str(error)) from error
@@ -119,7 +122,7 @@ class OnLava:
         return [p for p in self.program.populations if p.name in self.options.record]
 
     def _blank(self, samples: int) -> Recording:
-        out, shape = Recording("lava", {}, {}), (samples, self.program.timesteps)
+        out, shape = Recording(self.name, {}, {}), (samples, self.program.timesteps)
         for p in self._recorded():
             out.spikes[p.name] = np.zeros((*shape, p.size), np.int32 if p.graded else np.uint8)
             if p.name in self.options.states:
@@ -179,6 +182,20 @@ class OnLava:
             if p.readout:
                 last = inside & (local == self.program.timesteps - 1)
                 out.readouts[p.name][sample[last]] = files.membranes[p.name][rows[last]]
+
+
+class OnLoihi2(OnLava):
+    """The same network with its neurons and synapses on a chip; the host's processes stay where they are."""
+
+    name, chip = "loihi2", True
+
+    def __init__(self, program: Program, options: Options) -> None:
+        if program.isolated:
+            raise SessionError(
+                f"program {program.name!r}: has loops, and no bias of a chip is large enough to silence it between samples; "
+                "use backend 'lava' or 'emulator'"
+            )
+        super().__init__(program, options)
 
 
 def _refuse_loud(program: Program, p: Population) -> None:

@@ -9,15 +9,16 @@ from ..emulator import refuse_early
 from ..errors import SessionError
 from ..program import Program, validate
 from .backend import Backend, Options
-from .on_lava import OnLava
+from .on_lava import OnLava, OnLoihi2
 from .recomputed import on_emulator, on_reference
 from .session import Session
 
-#: How to start each backend. A chip of its own is one more file and one more line.
+#: How to start each backend.
 BACKENDS: dict[str, Callable[[Program, Options], Backend]] = {
     "emulator": on_emulator,
     "reference": on_reference,
     "lava": OnLava,
+    "loihi2": OnLoihi2,
 }
 
 
@@ -36,7 +37,8 @@ def open_session(
     program : Program
         A valid program that keeps its samples apart.
     backend : str
-        ``emulator``, ``reference``, ``lava``, or what else is in :data:`BACKENDS`.
+        ``emulator``, ``reference``, ``lava``, ``loihi2`` (a chip, by Lava's hardware configuration), or what else is in
+        :data:`BACKENDS`.
     record : collection of str, optional
         Populations that may be read: by default read-outs, and those that nothing follows.
     states : collection of str
@@ -58,8 +60,10 @@ def open_session(
         raise SessionError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
     if threads is not None and backend != "emulator":
         raise SessionError(f"threads is {threads}: {backend} has none to set; only the emulator has")
-    if time_limit is not None and backend != "lava":
-        raise SessionError(f"time_limit is {time_limit}: {backend} runs in this process; only lava has one")
+    if time_limit is not None and backend not in ("lava", "loihi2"):
+        raise SessionError(
+            f"time_limit is {time_limit}: {backend} runs in this process; only lava and loihi2 have one"
+        )
     if time_limit is not None and not time_limit > 0:
         raise SessionError(f"time_limit is {time_limit}; take seconds above zero")
     validate(program)

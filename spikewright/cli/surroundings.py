@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..hardware.lava.silicon import missing as lacking_of_a_chip
 from .main import MISSING, app
 from .options import JsonOption, print_json
 
@@ -67,6 +68,13 @@ def components() -> list[Component]:
             False,
             "training at paper scale",
             "install a CUDA build of torch: https://pytorch.org",
+        )
+    )
+    lacking = lacking_of_a_chip()
+    here = "" if lacking else "reachable"
+    found.append(
+        Component(
+            "Loihi 2", here, False, "sessions on a chip: open_session(program, 'loihi2')", "; ".join(lacking)
         )
     )
     return found

@@ -290,7 +290,7 @@ def test_an_interrupted_backend_ends_the_session(monkeypatch: pytest.MonkeyPatch
         ({"record": []}, "record is empty"),
         ({"states": ["in"]}, "states: no population is named 'in'"),
         ({"backend": "reference", "threads": 2}, "only the emulator has"),
-        ({"time_limit": 3}, "only lava has one"),
+        ({"time_limit": 3}, "only lava and loihi2 have one"),
         ({"backend": "lava", "time_limit": 0}, "seconds above zero"),
     ],
 )
@@ -306,7 +306,7 @@ def test_programs_that_no_session_can_run_are_refused() -> None:
     alone = replace(PROGRAM, sources=(), populations=(population("hidden", 0),), synapses=())
     with pytest.raises(SessionError, match="takes nothing from the host"):
         open_session(alone)
-    assert set(BACKENDS) == {"emulator", "reference", "lava"}
+    assert set(BACKENDS) == {"emulator", "reference", "lava", "loihi2"}
 
 
 def test_the_clock_waits_for_the_period_and_for_what_is_in_flight() -> None:
