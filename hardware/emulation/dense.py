@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from ...export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap, 
 from .layout import Layout
 
 Array = NDArray[Any]
+Convolution: TypeAlias = Conv2d | Conv3d | ConvTranspose2d
 #: Sums that a float type holds exactly.
 EXACT = {torch.float32: 1 << 24, torch.float64: 1 << 53}
 
@@ -45,12 +46,25 @@ class FloatKernel:
             return self.map.forward(x.to(self.weight.dtype), self.weight).numpy()
         shape = self.map.input_shape
         last = torch.channels_last if len(shape) == 3 else torch.channels_last_3d
-        pictures = x.reshape(-1, *shape[1:], shape[0]).movedim(-1, 1)
-        y = _convolve(self.map, pictures.to(self.weight.dtype).contiguous(memory_format=last), self.weight)
+        pictures = x.reshape(-1, *shape[1:], shape[0]).movedim(-1, 1).to(self.weight.dtype)
+        if broad(self.map):
+            pictures = pictures.contiguous(memory_format=last)
+        else:  # a clone, since a picture of one channel counts as contiguous either way
+            pictures = pictures.clone(memory_format=torch.contiguous_format)
+        y = _convolve(self.map, pictures, self.weight)
         return y.movedim(1, -1).reshape(len(raster), -1).numpy()
 
 
-def _convolve(map_: Conv2d | Conv3d | ConvTranspose2d, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def broad(map_: Convolution) -> bool:
+    """Whether the sides of what a convolution sees and gives are two and more.
+
+    Where one is not, torch 2.13 may take pictures with their channels last for others of the same strides, and compute
+    something else, or write beyond their memory.
+    """
+    return min(*map_.input_shape[1:], *map_.output_shape[1:]) > 1
+
+
+def _convolve(map_: Convolution, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     import torch.nn.functional as F
 
     if isinstance(map_, ConvTranspose2d):

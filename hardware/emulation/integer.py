@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...export.linear import Conv2d, Conv3d, ConvTranspose2d, Dense, LinearMap
-from .dense import EXACT, in_order
+from .dense import EXACT, Convolution, broad, in_order
 from .layout import Layout
 from .phases import Phases, dilated
 
 Array = NDArray[Any]
-Convolution = Conv2d | Conv3d | ConvTranspose2d
 INT8_PEAK = 127  # two products of it and a weight fit the 16 bits of instructions that add pairs
 _OPERATORS: Any = torch.ops.onednn
 _PLAIN: tuple[Any, ...] = (
@@ -106,14 +105,10 @@ def takes(map_: LinearMap, peak: int, bound: int) -> bool:
 
 
 def _ordinary(map_: Convolution) -> bool:
-    """Pictures with sides of two and more, and no padding beyond the kernel.
-
-    Of others torch 2.13 takes the memory for that of a picture turned over, and writes elsewhere.
-    """
+    """Pictures that are broad enough, and no padding beyond the kernel: with more, torch 2.13 writes elsewhere, too."""
     plain = Phases(map_).map if isinstance(map_, ConvTranspose2d) else map_
     kernel = dilated(plain.weight, plain.dilation).shape[2:]
-    sides = (*plain.input_shape[1:], *plain.output_shape[1:])
-    return min(sides) > 1 and all(p < k for p, k in zip(plain.padding, kernel, strict=True))
+    return broad(plain) and all(p < k for p, k in zip(plain.padding, kernel, strict=True))
 
 
 def _unscaled(outputs: int) -> tuple[Tensor, Tensor]:

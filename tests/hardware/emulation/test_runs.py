@@ -73,6 +73,9 @@ def expected(map_: LinearMap, raster: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 @example(Dense(np.array([[89], [35]], np.int8), (1,), (2,)), 0.3, 1, 0)
+@example(
+    Conv2d(np.arange(27).reshape(3, 1, 3, 3).astype(np.int8), (1, 9, 2), (1, 2), (0, 1), (2, 1), 1), 0.3, 1, 0
+)
 @given(maps(), st.sampled_from([0.02, 0.3, 1.0]), st.sampled_from([1, 3, 127, 255]), st.integers(0, 99))
 def test_every_kernel_sums_what_the_unrolled_map_does(
     map_: LinearMap, rate: float, peak: int, seed: int
