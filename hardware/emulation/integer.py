@@ -23,14 +23,8 @@ from .phases import Phases, dilated
 Array = NDArray[Any]
 INT8_PEAK = 127  # two products of it and a weight fit the 16 bits of instructions that add pairs
 _OPERATORS: Any = torch.ops.onednn
-_PLAIN: tuple[Any, ...] = (
-    1.0,
-    0,
-    torch.float32,
-    "none",
-    [],
-    "",
-)  # of the output: scale, zero, type, nothing behind it
+#: Of an output: scale, zero point, type, and nothing behind it.
+_PLAIN: tuple[Any, ...] = (1.0, 0, torch.float32, "none", [], "")
 
 
 class IntegerProduct:

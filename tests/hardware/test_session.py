@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from spikewright.hardware import reference
 from spikewright.hardware.program import Inputs, Program, ProgramError, SynapseGroup
 from spikewright.hardware.recording import Recording
-from spikewright.hardware.session import BACKENDS, Session, SessionError, open_session, opening
+from spikewright.hardware.session import BACKENDS, Session, SessionError, on_lava, open_session, opening
 from spikewright.hardware.session.timeline import Timeline
 from tests.programs import programs
 from tests.sessions import (
@@ -307,6 +307,20 @@ def test_programs_that_no_session_can_run_are_refused() -> None:
     with pytest.raises(SessionError, match="takes nothing from the host"):
         open_session(alone)
     assert set(BACKENDS) == {"emulator", "reference", "lava", "loihi2"}
+
+
+def test_currents_that_silence_cannot_hold_are_refused_by_name() -> None:
+    def lagging(weight: int) -> Program:
+        map_ = replace(dense(3), weight=np.full((2, 3), weight, np.int8))
+        sources = (replace(PROGRAM.sources[0], peak=255), *PROGRAM.sources[1:])
+        late = SynapseGroup("late", "in", "out", map_, 7, 2, 1)
+        return replace(PROGRAM, sources=sources, synapses=(*PROGRAM.synapses, late))
+
+    assert lagging(1).isolated
+    for p in lagging(1).populations:
+        on_lava._refuse_loud(lagging(1), p)
+    with pytest.raises(SessionError, match=r"population 'out': currents may reach .* scale its weights"):
+        open_session(lagging(127), "lava")
 
 
 def test_the_clock_waits_for_the_period_and_for_what_is_in_flight() -> None:
