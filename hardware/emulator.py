@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..export.formats import Ints, bias_value
@@ -26,11 +25,12 @@ from .emulation.graded import GradedRelay
 from .emulation.layout import choose, padded
 from .emulation.population import Neurons, Window
 from .emulation.scatter import arrange, leave
+from .emulation.workers import side_by_side
 from .program import Inputs, Population, Program, ProgramError, check_inputs, validate
 from .recording import Detail, Recording, merge, shifted
 
 #: Memory that a tile of samples may take, so that what one layer writes the next still finds in the cache.
-TILE_BYTES = 8 << 20
+TILE_BYTES = 10 << 20
 
 
 def order(program: Program) -> list[list[Population]]:
@@ -152,19 +152,16 @@ class Emulator:
         """
         check_inputs(self.program, inputs)
         began = time.perf_counter()
-        share = -(-inputs.samples // self.threads)
-        size = inputs.samples if self.program.streamed else max(1, min(self.tile, share))
-        tiles = [inputs.select(slice(first, first + size)) for first in range(0, inputs.samples, size)]
+        bounds = [0, inputs.samples] if self.program.streamed else self._bounds(inputs.samples)
+        ranges = [slice(first, last) for first, last in pairwise(bounds)]
+        tiles = [inputs.select(range_) for range_ in ranges]
         # Tiles write their counts where they belong: there are as many as neurons of all samples.
         counts = {
             name: np.empty((inputs.samples, layout.neurons), np.int64)
             for name, layout in self.layouts.items()
             if detail != "totals" or name in self._last
         }
-        places = [
-            {name: whole[first : first + size] for name, whole in counts.items()}
-            for first in range(0, inputs.samples, size)
-        ]
+        places = [{name: whole[range_] for name, whole in counts.items()} for range_ in ranges]
         parts: list[Recording] = []
         done = 0
         for tile, part in zip(tiles, self._parts(tiles, places, detail, populations), strict=True):
@@ -178,6 +175,12 @@ class Emulator:
         recording = merge(parts, time.perf_counter() - began)
         recording.counts.update(counts)
         return recording
+
+    def _bounds(self, samples: int) -> list[int]:
+        """Where tiles begin, and the last one ends: as many for each thread, all of about one size."""
+        share = -(-samples // self.threads)
+        count = min(samples, self.threads * -(-share // self.tile))
+        return [samples * index // count for index in range(count + 1)]
 
     def explain(self) -> list[Choice]:
         """The kernel of each synapse group, and what the others were expected to cost."""
@@ -194,14 +197,9 @@ class Emulator:
         if threads == 1:
             yield from (self._tile(*pair, detail, keep) for pair in zip(tiles, places, strict=True))
             return
-        # Each thread computes alone: torch's own threads, and ours beside them, would wait for each other.
-        before = torch.get_num_threads()
-        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-        try:
-            yield from pool.map(lambda tile, place: self._tile(tile, place, detail, keep), tiles, places)
-        finally:  # a run that is interrupted does not finish the other tiles first
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
+        yield from side_by_side(
+            threads, lambda tile, place: self._tile(tile, place, detail, keep), tiles, places
+        )
 
     def _tile(
         self, inputs: Inputs, counts: dict[str, Ints], detail: Detail, keep: Collection[str] | None
