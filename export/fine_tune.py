@@ -29,8 +29,8 @@ from .learned import Learned, Observed, in_place
 from .levels import require
 
 FloatArray: TypeAlias = NDArray[np.float32]
-#: One in so many samples is held out to judge by.
-HELD_OUT = 8
+#: One in so many samples is held out to judge by, and so many at most.
+HELD_OUT, HELD_MOST = 8, 512
 #: Elementwise functions of the host behind an output.
 FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}
 #: Samples that biases are corrected by before tuning starts.
@@ -56,6 +56,9 @@ class Schedule:
         Iterations between two looks at the held-out samples.
     seed : int
         Of the order of the samples.
+    operations : float
+        What synaptic operations cost: all that there are to begin with as much as this error, relative to the variance of
+        the outputs.
     """
 
     iterations: int = 400
@@ -63,14 +66,25 @@ class Schedule:
     lr: float = 0.01
     judge_every: int = 25
     seed: int = 0
+    operations: float = 0.0
 
 
 class Tuned(NamedTuple):
-    """A quantised graph, and errors on held-out samples relative to the variance of the outputs, before and after."""
+    """A quantised graph and what it does with held-out samples.
+
+    Attributes
+    ----------
+    graph : Graph
+    before, after : float
+        Error relative to the variance of the outputs.
+    operations : float
+        Synaptic operations over those that tuning started with, at the fan-outs of the start.
+    """
 
     graph: Graph
     before: float
     after: float
+    operations: float
 
 
 def fine_tune(
@@ -92,7 +106,7 @@ def fine_tune(
     graph : Graph
         At the float level.
     samples : ndarray
-        As for :func:`~spikewright.export.float_run.run_float`; one in eight is held out.
+        As for :func:`~spikewright.export.float_run.run_float`; one in eight is held out, up to 512.
     calibration : Calibration
         What the graph will be quantised with.
     targets : ndarray, optional
@@ -107,7 +121,7 @@ def fine_tune(
         Too few samples, or targets that do not fit the output.
     """
     require(graph, "float")
-    held = len(samples) // HELD_OUT
+    held = min(len(samples) // HELD_OUT, HELD_MOST)
     if not held:
         raise ExportError(f"fine-tuning: {len(samples)} samples are too few; give at least {HELD_OUT}")
     wanted = _targets(graph, samples, targets, schedule.batch)
@@ -117,37 +131,46 @@ def fine_tune(
     numbers = Learned(graph, calibration, bits, per_channel)
     correct_biases(numbers, samples[held : held + CORRECTED_BY])
 
-    def error(chosen: slice | NDArray[np.int64]) -> Tensor:
+    def run(chosen: slice | NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Error and synaptic operations a sample."""
         seen = None if chip is None else chip(numbers.quantised(), samples[chosen])
         numbers.begin(seen)
         said = outputs(graph, samples[chosen], numbers)
         if seen is not None:
             said = {name: in_place(y, seen.outputs[name]) for name, y in said.items()}
         said = _on_host(graph, said)
-        return torch.stack([((y - wanted[n][chosen]) ** 2).mean() / spread[n] for n, y in said.items()]).sum()
+        errors = [((y - wanted[name][chosen]) ** 2).mean() / spread[name] for name, y in said.items()]
+        return torch.stack(errors).sum(), numbers.operations / len(next(iter(said.values())))
 
-    def judge() -> float:
+    def judge() -> tuple[float, float]:
         with torch.no_grad():
             parts = [slice(a, min(a + schedule.batch, held)) for a in range(0, held, schedule.batch)]
-            return sum(float(error(p)) * (p.stop - p.start) for p in parts) / held
+            found = [(run(part), part.stop - part.start) for part in parts]
+        error, operations = (sum(float(of[i]) * count for of, count in found) / held for i in (0, 1))
+        return error, operations
 
-    best, before = numbers.quantised(), judge()
-    least = last = before
+    before, spent = judge()
+    # An operation's price in units of the error.
+    price = schedule.operations / max(spent, 1.0)
+    best, kept = numbers.quantised(), (before, spent)
+    least, last = before + price * spent, before
     adam = torch.optim.Adam(numbers.parameters(), schedule.lr)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, schedule.iterations)
     order = np.random.default_rng(schedule.seed)
     for done in range(1, schedule.iterations + 1):
         chosen = order.choice(learned_from, min(schedule.batch, len(learned_from)), replace=False)
         adam.zero_grad()
-        error(chosen).backward()  # type: ignore[no-untyped-call]
+        error, operations = run(chosen)
+        (error + price * operations).backward()  # type: ignore[no-untyped-call]
         adam.step()
         falling.step()
         if done % schedule.judge_every == 0 or done == schedule.iterations:
-            last = judge()
-            if last < least:
-                best, least = numbers.quantised(), last
+            judged = judge()
+            last = judged[0]
+            if last + price * judged[1] < least:
+                best, kept, least = numbers.quantised(), judged, last + price * judged[1]
         progress(done, schedule.iterations, last)
-    return Tuned(best, before, least)
+    return Tuned(best, before, kept[0], kept[1] / max(spent, 1.0))
 
 
 def _targets(graph: Graph, samples: FloatArray, targets: FloatArray | None, batch: int) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from .calibration import Calibration
 from .float_run import Numbers
 from .formats import weight_unit
 from .graph import LI, LIF, Floats, Graph, IntegerNeuron, Synapses
-from .linear import with_weight
+from .linear import fan_out, with_weight
 from .quantise import quantise
 
 #: Steps of the grid by which the weights of a layer that needs no tuning may be off.
@@ -60,9 +60,13 @@ class Learned(Numbers):
         self.bias_steps: dict[str, float] = {}
         self.now: dict[str, Tensor] = {}
         self.seen: Observed | None = None
+        self.fan_out: dict[str, Tensor] = {}
+        self.operations = torch.zeros(())
         for name in graph.select(Synapses):
-            rounded, node = integer.nodes[name], self._node(name)
-            assert isinstance(rounded, Synapses)
+            rounded, node, source = _synapses(integer, name), self._node(name), graph.sources(name)[0]
+            if isinstance(graph.nodes[source], LIF):
+                reached = torch.from_numpy(fan_out(rounded.map).astype(np.float32))
+                self.fan_out[source] = self.fan_out.get(source, 0) + reached
             if rounded.exponent is None:
                 continue
             step = _step(graph, integer, name, rounded)
@@ -71,7 +75,7 @@ class Learned(Numbers):
             self.steps[name] = torch.from_numpy(step.astype(np.float32))
             self.weights[name] = torch.from_numpy(rounded.map.weight.astype(np.float32)).requires_grad_()
             # Quantising takes off the bias what rounding adds on average.
-            rates = calibration.rates.get(graph.sources(name)[0])
+            rates = calibration.rates.get(source)
             bias: Floats = -scales.mean_shift(node.map, rounded.map.weight * step, rates)
             if node.bias is not None:
                 bias = node.bias.astype(np.float64) + np.repeat(bias, len(node.bias) // len(bias))
@@ -85,8 +89,8 @@ class Learned(Numbers):
         return [*self.weights.values(), *self.biases.values()]
 
     def begin(self, seen: Observed | None) -> None:
-        """Round the weights for one forward pass, in which a chip did what is given."""
-        self.seen = seen
+        """Round the weights for one forward pass, in which a chip did what is given; count operations from nothing."""
+        self.seen, self.operations = seen, torch.zeros(())
         for name, learned in self.weights.items():
             self.now[name] = (learned + (self._rounded(name) - learned).detach()) * self.steps[name]
 
@@ -120,16 +124,27 @@ class Learned(Numbers):
         return super().bias(name, node)
 
     def fire(self, name: str, step: int, distance: Tensor) -> Tensor:
-        """Spikes with a surrogate gradient, the chip's own where there is one."""
+        """Spikes with a surrogate gradient, the chip's own where there is one.
+
+        ``operations`` grows by the synapses that they reach, as many as there were to begin with.
+        """
         node = self.origin.nodes[name]
         assert isinstance(node, LIF)
         spikes: Tensor = surrogate.atan(alpha=2.0)(distance / torch.from_numpy(node.threshold))
-        return spikes if self.seen is None else in_place(spikes, self.seen.spikes[name][:, step])
+        if self.seen is not None:
+            spikes = in_place(spikes, self.seen.spikes[name][:, step])
+        if name in self.fan_out:
+            self.operations = self.operations + (spikes @ self.fan_out[name]).sum()
+        return spikes
 
     def _node(self, name: str) -> Synapses:
-        node = self.origin.nodes[name]
-        assert isinstance(node, Synapses)
-        return node
+        return _synapses(self.origin, name)
+
+
+def _synapses(graph: Graph, name: str) -> Synapses:
+    node = graph.nodes[name]
+    assert isinstance(node, Synapses)
+    return node
 
 
 def _step(graph: Graph, integer: Graph, name: str, rounded: Synapses) -> Floats:

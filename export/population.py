@@ -141,9 +141,17 @@ class Population:
             scale = np.broadcast_to(held.scale / self.node.unit, (prod(self.node.shape),)).reshape(
                 self.units, -1
             )[:, 0]
-            result = self._at(scale, held.exponent, top, tuned=True)
-            if (scale <= self._fits(result, np.full(self.units, np.inf)) * (1 + 1e-6)).all():
-                return self._lowered(result, top)
+            # Learned biases may have left the range of some units: those alone get a lower scale.
+            for attempt in range(CORRECTION_ROUNDS):
+                result = self._at(scale, held.exponent, top, tuned=True)
+                fits = self._fits(result, np.full(self.units, np.inf))
+                outside = scale > fits * (1 + 1e-6)
+                if not outside.any():
+                    return self._lowered(result, top)
+                lower = np.minimum(scale, fits * (1 - 0.01 * attempt))
+                if isinstance(self.node, LIF):
+                    lower = scales.snap(self.name, lower, self.node, self.units)
+                scale = np.where(outside, lower, scale)
         corrected, cap = self.bias, np.full(self.units, np.inf)
         for attempt in range(CORRECTION_ROUNDS):
             cap = np.minimum(cap, self._caps(corrected, wanted))

@@ -27,6 +27,9 @@ class PhysFormerConfig:
         Spiking transformer blocks.
     ratio : int
         Hidden channels of a block's MLP over ``width``.
+    mlp_frames : int
+        Time slices of tokens that the first layer of a block's MLP sees, odd; the published MLP sees one. A stem that mixes
+        no frames leaves it to the blocks to tell a pulse from noise in time.
     patch : tuple of int
         Height and width of a token in pixels behind the stem.
     timesteps : int
@@ -43,6 +46,7 @@ class PhysFormerConfig:
     width: int = 32
     blocks: int = 2
     ratio: int = 4
+    mlp_frames: int = 1
     patch: tuple[int, int] = (2, 2)
     timesteps: int = 4
     variant: Variant = "deployment"
@@ -57,6 +61,8 @@ class PhysFormerConfig:
                 )
         if self.frames % PATCH_FRAMES:
             raise ValueError(f"frames = {self.frames}: take a multiple of {PATCH_FRAMES}")
+        if self.mlp_frames % 2 == 0:
+            raise ValueError(f"mlp_frames = {self.mlp_frames}: take an odd number, as many slices either way")
         if self.width % 4:
             raise ValueError(
                 f"width = {self.width}: take a multiple of 4, which the stem and the twin's heads divide"

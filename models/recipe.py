@@ -110,7 +110,7 @@ class PhysFormerModel(Section):
         Published system.
     size : str
         Named size; single fields below override it.
-    variant, width, blocks, ratio, patch, timesteps
+    variant, width, blocks, ratio, mlp_frames, patch, timesteps
         As in :class:`~spikewright.models.physformer_layout.PhysFormerConfig`.
     """
 
@@ -120,6 +120,7 @@ class PhysFormerModel(Section):
     width: PositiveInt | None = None
     blocks: PositiveInt | None = None
     ratio: PositiveInt | None = None
+    mlp_frames: PositiveInt | None = None
     patch: tuple[PositiveInt, PositiveInt] | None = None
     timesteps: PositiveInt | None = None
 
@@ -336,6 +337,7 @@ def physformer_config(model: PhysFormerModel, data: PulseData) -> PhysFormerConf
         width=model.width or base.width,
         blocks=model.blocks or base.blocks,
         ratio=model.ratio or base.ratio,
+        mlp_frames=model.mlp_frames or base.mlp_frames,
         patch=model.patch or base.patch,
         timesteps=model.timesteps or base.timesteps,
         variant=model.variant,

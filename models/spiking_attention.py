@@ -99,7 +99,9 @@ class ParallelBlock(nn.Module):
         self.gate_n = lif()
         self.masked_n = Coincidence()
         self.project, self.project_norm = nn.Conv3d(width, width, 1, bias=False), nn.BatchNorm3d(width)
-        self.expand, self.expand_norm = nn.Conv3d(width, hidden, 1, bias=False), nn.BatchNorm3d(hidden)
+        frames = config.mlp_frames
+        self.expand = nn.Conv3d(width, hidden, (frames, 1, 1), padding=(frames // 2, 0, 0), bias=False)
+        self.expand_norm = nn.BatchNorm3d(hidden)
         self.hidden_n = lif()
         self.reduce, self.reduce_norm = nn.Conv3d(hidden, width, 1, bias=False), nn.BatchNorm3d(width)
 

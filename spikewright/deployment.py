@@ -63,7 +63,7 @@ def export_recipe(workspace: Workspace, steps: Steps) -> Lowered:
             per_channel=per_channel,
             host_steps=[prior],
             chip=recipe.deploy.chip,
-            tune=Tuning.of(recipe.quantise.tune, step, shown, shown.reshape(len(shown), -1)),
+            tune=Tuning.of(recipe.quantise, step, shown, shown.reshape(len(shown), -1)),
         )
 
 

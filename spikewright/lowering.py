@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from .deploy_recipe import QuantiseRecipe
 from .errors import BuildError
 from .export.calibration import Calibration
 from .export.correct_biases import quantise_corrected
@@ -58,16 +59,16 @@ class Tuning:
     @classmethod
     def of(
         cls,
-        iterations: int,
+        asked: QuantiseRecipe,
         step: Step,
         samples: NDArray[np.float32] | None = None,
         targets: NDArray[np.float32] | None = None,
     ) -> Tuning | None:
-        """So many iterations, shown in a step; None for none."""
-        if not iterations:
+        """What a recipe asks for, shown in a step; None for nothing."""
+        if not asked.tune:
             return None
         show = lambda done, total, error: step.update(done, total)  # noqa: E731
-        return cls(Schedule(iterations), samples, targets, show)
+        return cls(Schedule(asked.tune, operations=asked.operations_penalty), samples, targets, show)
 
 
 @dataclass(frozen=True, eq=False)

@@ -67,24 +67,24 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
     workspace.equivalence.unlink(missing_ok=True)  # it spoke of the artefacts that are about to change
     codes = vq.codebook.vectors.detach().numpy()
     weights = vq.quantiser_weights().detach().numpy()
-    images = workspace.train_images[: recipe.quantise.calibration_images]
-    chosen = extract_tokens(vq, images)
-    with torch.no_grad():
-        vectors = vq.codebook.lookup(torch.from_numpy(chosen)).numpy()
+    images, hidden, vectors = _inputs(workspace, vq, sdid, recipe.quantise.calibration_images)
     with steps("Export to NIR, quantise, compile: encoder, denoiser, decoder") as step:
-        tune = Tuning.of(recipe.quantise.tune, step)
+        given: tuple[NDArray[np.float32] | None, ...] = (None, None, None)
+        if recipe.quantise.tune:
+            given = _inputs(workspace, vq, sdid, recipe.quantise.tuning_images)
+        tune_encoder, tune_denoiser, tune_decoder = (Tuning.of(recipe.quantise, step, part) for part in given)
         lower(
-            vq, images, workspace.folder / "encoder", tune=tune, name=f"{recipe.name}-encoder", timesteps=vq.config.timesteps,
+            vq, images, workspace.folder / "encoder", tune=tune_encoder, name=f"{recipe.name}-encoder", timesteps=vq.config.timesteps,
             method="encode_step", bits=recipe.quantise.bits, per_channel=per_channel, chip=recipe.deploy.chip,
             host_steps=[HostStep(tokens.CHOOSE, f"{vq.encoder_names[-1]}_neuron", {"time_weights": weights, "codes": codes})],
         )  # fmt: skip
         lower(
-            sdid, hidden_spikes(sdid, chosen), workspace.folder / "denoiser", tune=tune, name=f"{recipe.name}-denoiser",
+            sdid, hidden, workspace.folder / "denoiser", tune=tune_denoiser, name=f"{recipe.name}-denoiser",
             timesteps=sdid.config.timesteps, coding="spikes", method="step", bits=recipe.quantise.bits,
             per_channel=per_channel, chip=recipe.deploy.chip,
         )  # fmt: skip
         lower(
-            vq, np.ascontiguousarray(vectors), workspace.folder / "decoder", tune=tune, name=f"{recipe.name}-decoder",
+            vq, vectors, workspace.folder / "decoder", tune=tune_decoder, name=f"{recipe.name}-decoder",
             timesteps=vq.config.timesteps, method="decode_step", bits=recipe.quantise.bits, per_channel=per_channel,
             chip=recipe.deploy.chip,
             host_steps=[HostStep(tokens.LOOK_UP, f"{vq.decoder_names[0]}_neuron", {"codes": codes})],
@@ -92,13 +92,26 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
     return load_system(workspace.folder)
 
 
+def _inputs(
+    workspace: Workspace, vq: VQSVAE, sdid: SDID, count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """What encoder, denoiser and decoder see of so many training images."""
+    images = workspace.train_images[:count]
+    chosen = extract_tokens(vq, images)
+    with torch.no_grad():
+        vectors = vq.codebook.lookup(torch.from_numpy(chosen)).numpy()
+    return images, hidden_spikes(sdid, chosen), np.ascontiguousarray(vectors)
+
+
 def hidden_spikes(sdid: SDID, grids: NDArray[np.int64], seed: int = 0) -> NDArray[np.float32]:
     """What a denoiser sees of grids (N, h, w) with positions hidden as in training: (N, T, K + 1, h, w), zeros and ones."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         hidden = sdid.corrupt(torch.from_numpy(grids))
-    spikes = one_hot(hidden, sdid.config.codes).numpy()
-    return np.repeat(spikes[:, None], sdid.config.timesteps, 1)
+    spikes = one_hot(hidden, sdid.config.codes)
+    # The same at every step, and in memory once: there may be many grids.
+    every: NDArray[np.float32] = spikes[:, None].expand(-1, sdid.config.timesteps, *spikes.shape[1:]).numpy()
+    return every
 
 
 def load_system(folder: Path) -> System:

@@ -22,6 +22,7 @@ from ..benchmarks.equivalence.verify import (
 )
 from ..benchmarks.report.generation import SameImage
 from ..benchmarks.report.schema import BackendCheck, Equivalence, LayerAgreement, NorseCheck
+from ..deploy_recipe import DeployRecipe
 from ..export.float_run import run_float
 from ..export.trace import trace
 from ..hardware import host
@@ -31,7 +32,6 @@ from ..hardware.session import SessionError
 from ..hardware.silence import silent
 from ..lowering import FLOAT, Lowered
 from ..progress import Steps
-from ..recipe import DeployRecipe
 from ..verification import LOWERING_IMAGES, LoweringStep, Verification
 from ..workspace import Workspace, write_text
 from .same import SameImages

@@ -110,7 +110,7 @@ def _tuning(workspace: Workspace, network: SpikingPhysFormer, step: Step) -> Tun
     if not quantise.tune:
         return None
     samples = embeddings(network, clips(workspace, "train", quantise.tuning_images))
-    return Tuning.of(quantise.tune, step, samples)
+    return Tuning.of(quantise, step, samples)
 
 
 def load_system(folder: Path) -> System:

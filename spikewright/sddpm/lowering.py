@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..deploy_recipe import Residual
 from ..export.formats import PAYLOAD_BITS
 from ..export.graph import HostStep
 from ..hardware.noise import LOOK_UP_TIME, Tail
 from ..lowering import Lowered, Tuning, lower
 from ..models.guidance import firing_threshold
 from ..models.spiking_unet import SpikingUNet
-from ..recipe import Residual
 
 
 def lower_denoiser(

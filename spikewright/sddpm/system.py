@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ..deploy_recipe import Residual
 from ..errors import BuildError
 from ..hardware.chip import load_chip
 from ..hardware.noise import Tail
@@ -16,7 +17,7 @@ from ..lowering import Lowered, Tuning, load
 from ..models.noise_schedule import NoiseSchedule
 from ..models.spiking_unet import SpikingUNet
 from ..progress import Step, Steps
-from ..recipe import Residual, UNetRecipe
+from ..recipe import UNetRecipe
 from ..workspace import Workspace
 from .lowering import host_tail, lower_denoiser, noisy_samples
 
@@ -108,7 +109,7 @@ def _tuning(workspace: Workspace, network: SpikingUNet, step: Step) -> Tuning | 
         return None
     images = torch.from_numpy(workspace.train_images[: recipe.quantise.tuning_images])
     samples, noise = noisy_samples(network, images, recipe.seed + 1)
-    return Tuning.of(recipe.quantise.tune, step, samples, None if host_tail(network) else noise)
+    return Tuning.of(recipe.quantise, step, samples, None if host_tail(network) else noise)
 
 
 def load_system(folder: Path) -> System:

@@ -214,6 +214,59 @@ def test_the_same_seed_tunes_alike() -> None:
     assert np.array_equal(*weights)
 
 
+def test_operations_are_the_synapses_that_spikes_reach() -> None:
+    graph = convolutions(RNG)
+    samples = (RNG.random((16, 5, 2, 5, 6)) < 0.4).astype(np.float32)
+    learned = Learned(graph, Calibration.of(run_float(graph, samples)), 4)
+    integer = learned.quantised()
+    for _ in range(2):  # each from nothing
+        learned.begin(None)
+        with torch.no_grad():
+            outputs(graph, samples, learned)
+        ran = run_float(dequantised(graph, integer), samples)
+        wanted = sum(
+            float(ran.spikes[integer.sources(name)[0]].sum((0, 1)) @ (unroll(node.map).toarray() != 0).sum(0))
+            for name in integer.select(Synapses)
+            if isinstance(node := integer.nodes[name], Synapses) and integer.sources(name)[0] in ran.spikes
+            and isinstance(graph.nodes[integer.sources(name)[0]], LIF)
+        )  # fmt: skip
+        assert learned.operations.item() == pytest.approx(wanted, rel=1e-3)
+
+
+def test_operations_that_cost_something_become_fewer() -> None:
+    graph, samples, calibration = case(count=256)
+    free, dear = (
+        fine_tune(
+            graph,
+            samples,
+            calibration,
+            bits=4,
+            schedule=Schedule(120, lr=0.05, judge_every=10, operations=price),
+        )
+        for price in (0.0, 2.0)
+    )
+    assert dear.operations < 0.8 * min(1.0, free.operations)
+    assert dear.after > free.after
+    assert free.before == dear.before
+
+
+def test_what_leaves_the_range_of_one_unit_moves_no_other() -> None:
+    graph, _samples, calibration = case()
+    start = quantise(graph, calibration, bits=4)
+    node, before = graph.nodes["fc1"], start.nodes["n1"]
+    assert isinstance(node, Synapses)
+    assert isinstance(before, IntegerNeuron)
+    assert node.bias is not None
+    far = node.bias.copy()
+    far[3] = 1.05 * 2**24 / np.broadcast_to(before.scale, (30,))[3]
+    moved = quantise(graph.with_node("fc1", replace(node, bias=far)), calibration, bits=4, held=start)
+    after = moved.nodes["n1"]
+    assert isinstance(after, IntegerNeuron)
+    changed = np.broadcast_to(after.scale, (30,)) / np.broadcast_to(before.scale, (30,))
+    assert changed[3] < 0.97
+    assert np.delete(changed, 3) == pytest.approx(1, abs=1e-6)
+
+
 def test_what_cannot_be_tuned_is_refused() -> None:
     graph, samples, calibration = case()
     with pytest.raises(ExportError, match="7 samples are too few; give at least 8"):

@@ -99,8 +99,10 @@ def test_the_emulator_reports_its_progress_and_keeps_what_it_is_asked_to(tile: i
     run = emulator.run(inputs(5), "states", ["b"], lambda done, of: seen.append((done, of)))
     done = [0, *(samples for samples, of in seen if of == 5)]
     sizes = [after - before for before, after in pairwise(done)]
-    assert sum(sizes) == 5 and len(sizes) == len(seen) == -(-5 // tile)
-    assert max(sizes) <= tile and max(sizes) - min(sizes) <= 1
+    assert sum(sizes) == 5
+    assert len(sizes) == len(seen) == -(-5 // tile)
+    assert max(sizes) <= tile
+    assert max(sizes) - min(sizes) <= 1
     assert run.spikes.keys() == run.membranes.keys() == run.currents.keys() == {"b"}
     assert run.counts.keys() == {"in", "a", "b", "h"}
     slow = reference.run(program(), inputs(5))

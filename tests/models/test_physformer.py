@@ -58,6 +58,17 @@ def test_every_layer_of_neurons_can_fire(variant: Variant, size: str) -> None:
     assert all((rate > 0.4) == (variant == "reproduction") for rate in gates), gates
 
 
+def test_the_mlp_sees_as_many_slices_as_it_is_given() -> None:
+    network, clips = awake(replace(SMALL, frames=48, mlp_frames=5))
+    with torch.no_grad():
+        embedding = network.embedding(clips)
+        other = embedding.clone()
+        other[:, :, 6] += 3.0
+        hidden, moved = (network.see(e)[1]["block0.hidden_n"] for e in (embedding, other))
+    slices = (hidden != moved).flatten(0, 2).flatten(2).any(2).any(0)
+    assert slices.nonzero().flatten().tolist() == [4, 5, 6, 7, 8]
+
+
 def test_the_deployed_variant_reads_spikes_alone() -> None:
     network, clips = awake(replace(SMALL, variant="deployment"))
     with torch.no_grad():
@@ -142,6 +153,7 @@ def test_rates_outside_of_the_window_cost() -> None:
         ({"image": (24, 32)}, "image height 24: take a multiple of 16"),
         ({"frames": 30}, "frames = 30: take a multiple of 4"),
         ({"width": 10}, "width = 10"),
+        ({"mlp_frames": 4}, "mlp_frames = 4: take an odd number"),
     ],
 )
 def test_sizes_that_do_not_divide_are_refused(change: dict[str, object], message: str) -> None:

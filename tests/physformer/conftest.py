@@ -19,6 +19,7 @@ name = "pulse-tiny-{variant}"
 kind = "spiking-physformer"
 size = "micro"
 variant = "{variant}"
+mlp_frames = {mlp_frames}
 [data]
 level = "easy"
 image = [16, 32]
@@ -47,7 +48,7 @@ videos = 3
 def built(folder: Path, variant: Variant) -> Workspace:
     """A workspace with trained networks."""
     path = folder / f"{variant}.toml"
-    path.write_text(RECIPE.format(variant=variant))
+    path.write_text(RECIPE.format(variant=variant, mlp_frames=5 if variant == "deployment" else 1))
     made = Workspace(load_recipe(str(path)), folder / variant)
     ensure_weights(made, Steps())
     return made

@@ -45,7 +45,7 @@ def clips_of(system: System, count: int, seed: int) -> np.ndarray:
 def untrained(folder: Path, size: str, image: tuple[int, int], blocks: int) -> System:
     """Random weights behind normalisations that have seen some clips, so that everything fires."""
     torch.manual_seed(3)
-    network = SpikingPhysFormer(replace(SIZES[size], image=image, blocks=blocks))
+    network = SpikingPhysFormer(replace(SIZES[size], image=image, blocks=blocks, mlp_frames=3))
     inner = [(block.query_norm, block.key_norm, block.expand_norm) for block in network.parallel_blocks]
     for norm in (network.embedding.norm, *(norm for norms in inner for norm in norms)):
         torch.nn.init.constant_(norm.bias, 0.45)
@@ -107,7 +107,7 @@ def test_waves_are_those_of_clips_away_from_their_borders(micro: System, backend
     whole = TokenStream(network, program, backend)
     joined = changes.reshape(-1, *changes.shape[2:])
     found = np.concatenate([whole.push(joined[:40]), whole.push(joined[40:]), whole.finish()]).reshape(3, 32)
-    away = 4 * (network.config.blocks + HEAD_REACH)
+    away = 4 * (latency(program).after + HEAD_REACH)
     np.testing.assert_allclose(found[:, away:-away], wanted[:, away:-away], atol=1e-5)
     assert np.abs(found - wanted)[0, -away:].max() > 1e-3
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikewright.deploy_recipe import QuantiseRecipe
 from spikewright.errors import BuildError
 from spikewright.hardware.noise import ChipNoise
 from spikewright.hardware.session import open_session
 from spikewright.progress import Steps
-from spikewright.recipe import QuantiseRecipe
 from spikewright.sddpm import generation
 from spikewright.sddpm.system import System
 from spikewright.sddpm.threshold_page import Again, Point, Sweep, markdown, write_page
