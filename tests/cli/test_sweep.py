@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,3 +133,40 @@ def test_a_real_sweep_goes_on_and_measures_nothing_twice(tmp_path: Path) -> None
     assert {p.name for p in (tmp_path / "s").iterdir()} == {
         "points", "lock", "sweep.json", "results.parquet", "results.json", "results.md", "pareto.png", "pareto.svg",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_running_cluster_measures_what_this_machine_would(tmp_path: Path) -> None:
+    """A scheduler and a worker as `dask` starts them, in processes of their own; the worker loads the package anew."""
+    dask = Path(sys.executable).with_name("dask")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    log = (tmp_path / "dask.log").open("w")
+    begin = partial(subprocess.Popen, cwd=tmp_path, stdout=log, stderr=log)
+    options = ["--bits", "8,4", "--samples", "20"]
+    with (
+        log,
+        _until_the_end(begin([dask, "scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":")[-1], "--no-dashboard"])),
+    ):  # fmt: skip
+        alone = spikewright("sweep", *options, "--scheduler", address, "--out", "far", cwd=tmp_path)
+        assert alone.returncode == 2
+        assert f"dask worker {address}" in " ".join(alone.stderr.split())
+        with _until_the_end(begin([dask, "worker", address, "--nthreads", "1", "--no-dashboard"])):
+            far = spikewright("sweep", *options, "--scheduler", address, "--out", "far", cwd=tmp_path)
+    assert far.returncode == 0, far.stderr
+    assert spikewright("sweep", *options, "--out", "near", cwd=tmp_path).returncode == 0
+    there, here = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("far", "near"))
+    for point in (*there, *here):
+        point.pop("seconds", None)
+    assert there == here
+    assert len(here) == 2
+
+
+@contextmanager
+def _until_the_end(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
