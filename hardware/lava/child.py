@@ -22,6 +22,7 @@ from typing import Any
 from ..program_io import load_program
 from .compat import prepare
 from .job import READY, Job, segment_prefix
+from .launch import REFUSED, LavaError
 
 POLL = 0.2
 
@@ -112,6 +113,9 @@ def _leave(status: int) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
+    except LavaError as error:  # it says what to do; where in the code it was raised does not
+        print(f"{REFUSED}{error}", file=sys.stderr)
+        _leave(1)
     except BaseException:
         traceback.print_exc()
         _leave(1)

@@ -16,6 +16,7 @@ from .compat import available
 from .job import Job
 
 LOG_LINES = 25
+REFUSED = "refused: "  # begins the last line of a child that knows what is wrong
 PREFIX = "spikewright-lava-"
 #: What the path of a unix socket may hold, and what multiprocessing appends to the directory of its own.
 SOCKET_PATH, SOCKET_NAME = 107, 40
@@ -78,8 +79,11 @@ def environment(job: Job) -> dict[str, str]:
 
 def failure(status: int, log: Path) -> LavaError:
     """What to say of a child that ended by itself."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    if lines and lines[-1].startswith(REFUSED):
+        return LavaError(lines[-1].removeprefix(REFUSED))
     ending = f"signal {-status}" if status < 0 else f"exit status {status}"
-    tail = "\n".join(log.read_text(errors="replace").strip().splitlines()[-LOG_LINES:])
+    tail = "\n".join(lines[-LOG_LINES:])
     return LavaError(f"Lava failed ({ending}); the last lines of its log:\n{tail}")
 
 

@@ -39,8 +39,17 @@ A session whose backend fails or is interrupted is over, and leaves nothing behi
 
 from ..errors import SessionError
 from .exchange import Exchange
-from .opening import BACKENDS, open_session
+from .opening import BACKENDS, TIMED, open_session
 from .session import Session
 from .stream import Stream, open_stream
 
-__all__ = ["BACKENDS", "Exchange", "Session", "SessionError", "Stream", "open_session", "open_stream"]
+__all__ = [
+    "BACKENDS",
+    "TIMED",
+    "Exchange",
+    "Session",
+    "SessionError",
+    "Stream",
+    "open_session",
+    "open_stream",
+]

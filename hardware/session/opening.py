@@ -20,6 +20,8 @@ BACKENDS: dict[str, Callable[[Program, Options], Backend]] = {
     "lava": OnLava,
     "loihi2": OnLoihi2,
 }
+#: Those that run elsewhere, and have a time limit.
+TIMED = ("lava", "loihi2")
 
 
 def open_session(
@@ -60,9 +62,9 @@ def open_session(
         raise SessionError(f"backend is {backend!r}; choose one of {', '.join(BACKENDS)}")
     if threads is not None and backend != "emulator":
         raise SessionError(f"threads is {threads}: {backend} has none to set; only the emulator has")
-    if time_limit is not None and backend not in ("lava", "loihi2"):
+    if time_limit is not None and backend not in TIMED:
         raise SessionError(
-            f"time_limit is {time_limit}: {backend} runs in this process; only lava and loihi2 have one"
+            f"time_limit is {time_limit}: {backend} runs in this process; only {' and '.join(TIMED)} have one"
         )
     if time_limit is not None and not time_limit > 0:
         raise SessionError(f"time_limit is {time_limit}; take seconds above zero")

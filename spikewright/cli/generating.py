@@ -30,6 +30,7 @@ class GenerateBackend(StrEnum):
 
     emulator = "emulator"
     lava = "lava"
+    loihi2 = "loihi2"
     reference = "reference"
     float = "float"
 
@@ -87,7 +88,7 @@ def generate(
         Path | None, typer.Option("--build", help="Build folder; build/<model>-<dataset> by default.")
     ] = None,
     time_limit: Annotated[
-        float, typer.Option(min=1, help="Seconds that Lava may take for an evaluation.")
+        float, typer.Option(min=1, help="Seconds that Lava, or a chip, may take for an evaluation.")
     ] = 600.0,
     json: JsonOption = False,
 ) -> None:
@@ -116,6 +117,8 @@ def generate(
     from ..benchmarks.report.units import joule
     from ..generating.files import Run, write_files
     from ..hardware.lava import available
+    from ..hardware.lava.silicon import missing
+    from ..hardware.session import TIMED
     from ..systems import drawing_of
 
     draw, progress = drawing_of(place), steps_to_stderr()
@@ -123,8 +126,11 @@ def generate(
     if backend == GenerateBackend.lava and not available()[0]:
         typer.echo(f"error: Lava is not installed: {available()[1]}", err=True)
         raise typer.Exit(MISSING)
+    if backend == GenerateBackend.loihi2 and (lacking := missing()):
+        typer.echo(f"error: no Loihi 2 can be reached: {'; '.join(lacking)}", err=True)
+        raise typer.Exit(MISSING)
     began = time.perf_counter()
-    limit = time_limit if backend == GenerateBackend.lava else None
+    limit = time_limit if backend.value in TIMED else None
     drawn = draw(place, backend.value, count, folder, progress, limit)
     titles = {
         name: energy_model.title for name, energy_model in load_models(place.recipe.deploy.energy).items()

@@ -17,11 +17,11 @@ from ..generating.tally import Tally
 from ..hardware import host, tokens
 from ..hardware.program import Inputs, Program
 from ..hardware.recording import Recording
-from ..hardware.session import Exchange, Session, open_session
+from ..hardware.session import TIMED, Exchange, Session, open_session
 from ..lowering import Lowered
 from .system import System
 
-Backend: TypeAlias = Literal["emulator", "lava", "reference", "float"]
+Backend: TypeAlias = Literal["emulator", "lava", "loihi2", "reference", "float"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 Grids: TypeAlias = NDArray[np.int64]
 Images: TypeAlias = NDArray[np.float32]
@@ -97,7 +97,7 @@ class ChipEvaluator:
 
     def __init__(self, system: System, backend: Backend, time_limit: float | None = None) -> None:
         self.system = system
-        options: dict[str, Any] = {"time_limit": time_limit} if backend == "lava" else {}
+        options: dict[str, Any] = {"time_limit": time_limit} if backend in TIMED else {}
         programs = {"denoiser": system.denoiser.program, "decoder": system.decoder.program}
 
         def start(program: Program) -> Session:

@@ -21,7 +21,7 @@ from .counters import Counters, Counting, below, since, under
 
 #: Images of a part; on backends that take one sample at a time, where a part is what is lost at most.
 PART, SLOW_PART = 100, 2
-SLOW = ("lava", "reference")
+SLOW = ("lava", "loihi2", "reference")
 #: Where a part's file keeps what was counted.
 COUNTED = "counted"
 

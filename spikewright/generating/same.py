@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..hardware.program import Inputs, Program
-from ..hardware.session import Session, open_session
+from ..hardware.session import TIMED, Session, open_session
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Pair:
         self.program = program
         record = [p.name for p in program.populations]
         self.ours: Session = open_session(program, "emulator", record=record, states=states)
-        options: dict[str, Any] = {"time_limit": time_limit} if backend == "lava" else {}
+        options: dict[str, Any] = {"time_limit": time_limit} if backend in TIMED else {}
         try:
             self.theirs: Session = open_session(program, backend, record=record, states=states, **options)
         except BaseException:

@@ -12,12 +12,12 @@ from ..generating.counters import Counters, added, below, under
 from ..generating.tally import Tally
 from ..hardware.noise import ChipNoise
 from ..hardware.program import Inputs
-from ..hardware.session import Exchange, open_session
+from ..hardware.session import TIMED, Exchange, open_session
 from ..models.epsilon_prediction import predictor
 from ..models.guidance import firing_threshold
 from .system import System
 
-Backend: TypeAlias = Literal["emulator", "lava", "reference", "float"]
+Backend: TypeAlias = Literal["emulator", "lava", "loihi2", "reference", "float"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 Images: TypeAlias = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class ChipDenoiser:
 
     def __init__(self, system: System, backend: Backend, time_limit: float | None = None) -> None:
         program, tail = system.denoiser.program, system.tail
-        options: dict[str, Any] = {"time_limit": time_limit} if backend == "lava" else {}
+        options: dict[str, Any] = {"time_limit": time_limit} if backend in TIMED else {}
         states = [] if tail is None else [program.populations[-1].name]
         session = open_session(
             program, backend, record=[p.name for p in program.populations], states=states, **options

@@ -91,3 +91,11 @@ def test_what_cannot_be_generated_is_refused(tmp_path: Path) -> None:
         assert done.returncode == 2, (arguments, done.stdout, done.stderr)
         assert message in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_chip_that_is_not_there_is_told_with_what_is_missing(tmp_path: Path) -> None:
+    done = spikewright(*MAKE, "--backend", "loihi2", "--count", "1", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "no Loihi 2 can be reached: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.rglob("generated*"))
