@@ -63,7 +63,7 @@ class Schedule:
 
     iterations: int = 400
     batch: int = 64
-    lr: float = 0.01
+    lr: float = 0.02
     judge_every: int = 25
     seed: int = 0
     operations: float = 0.0

@@ -25,7 +25,7 @@ from .run import Cluster, Result, run
 from .store import Store
 
 OUT, FOLDER = Path("docs/zoo_bits.md"), Path("build/zoo-bits")
-TUNE, SAMPLES = 600, 200
+TUNE, SAMPLES = 300, 500
 #: Per cent of a float network's error that a deployment may add.
 LIMITS = {(8, 0): 1.0, (4, 0): None, (4, TUNE): 5.0}
 
