@@ -75,6 +75,11 @@ class PhysFormerConfig:
         return self.frames // PATCH_FRAMES, rows // self.patch[0], columns // self.patch[1]
 
     @property
+    def reach(self) -> int:
+        """Token frames to either side that a block looks at: one by its queries, perhaps more by its MLP."""
+        return max(1, self.mlp_frames // 2)
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of an embedding: channels, then the grid."""
         return self.width, *self.grid
