@@ -30,6 +30,8 @@ from spikewright.physformer.streaming import (
     stream_blocks,
 )
 from spikewright.physformer.system import System
+from spikewright.recipe import load_recipe
+from spikewright.workspace import Workspace
 from tests.cli.conftest import spikewright
 
 HAS_LAVA = pytest.mark.skipif(not lava.available()[0], reason="Lava is not installed")
@@ -42,10 +44,10 @@ def clips_of(system: System, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32)
 
 
-def untrained(folder: Path, size: str, image: tuple[int, int], blocks: int) -> System:
+def untrained(folder: Path, image: tuple[int, int], blocks: int) -> System:
     """Random weights behind normalisations that have seen some clips, so that everything fires."""
     torch.manual_seed(3)
-    network = SpikingPhysFormer(replace(SIZES[size], image=image, blocks=blocks, mlp_frames=3))
+    network = SpikingPhysFormer(replace(SIZES["micro"], image=image, blocks=blocks, mlp_frames=3))
     inner = [(block.query_norm, block.key_norm, block.expand_norm) for block in network.parallel_blocks]
     for norm in (network.embedding.norm, *(norm for norms in inner for norm in norms)):
         torch.nn.init.constant_(norm.bias, 0.45)
@@ -59,7 +61,7 @@ def untrained(folder: Path, size: str, image: tuple[int, int], blocks: int) -> S
 
 @pytest.fixture(scope="module")
 def micro(tmp_path_factory: pytest.TempPathFactory) -> System:
-    return untrained(tmp_path_factory.mktemp("micro"), "micro", (16, 32), 2)
+    return untrained(tmp_path_factory.mktemp("micro"), (16, 32), 2)
 
 
 @pytest.mark.parametrize("backend", ["emulator", "reference", LAVA])
@@ -79,7 +81,12 @@ def test_a_clip_streamed_between_silence_fires_its_spikes(
 
 @pytest.mark.slow
 def test_size_s_fires_its_spikes(tmp_path: Path) -> None:
-    system = untrained(tmp_path, "S", (32, 32), 2)
+    workspace = Workspace(load_recipe("spiking-physformer-synthetic"), tmp_path)
+    network = workspace.network("physformer")
+    assert isinstance(network, SpikingPhysFormer)
+    shape = (2, 3, network.config.frames, *network.config.image)
+    shown = np.random.default_rng(4).normal(0, 1, shape).astype(np.float32)
+    system = System(lower_blocks(network, shown, tmp_path / "blocks"), network)
     program = stream_blocks(system)
     found = same_spikes(system, program, embeddings(system.network, clips_of(system, 1, 5)), "reference")
     assert found.differing == 0
