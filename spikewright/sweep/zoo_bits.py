@@ -21,11 +21,13 @@ from .collect import write_results
 from .figures import Quality
 from .grid import Spec
 from .plan import plan
-from .run import Cluster, Result, run
+from .run import Cluster, Result, run, stored
 from .store import Store
 
 OUT, FOLDER = Path("docs/zoo_bits.md"), Path("build/zoo-bits")
 TUNE, SAMPLES = 300, 500
+#: Energy model of the page.
+MODEL = "memory"
 #: Per cent of a float network's error that a deployment may add.
 LIMITS = {(8, 0): 1.0, (4, 0): None, (4, TUNE): 5.0}
 
@@ -45,23 +47,30 @@ def page(results: Sequence[Result], samples: int, command: str) -> str:
         f"Errors of the float networks and of their integer programs on the emulator, over at most {samples:,} test images "
         "(or videos) each, and how much larger an integer program's is. Lower is better throughout. A mark says whether a "
         "change stays within 1 % at eight bits, and within 5 % at four once weights are fine-tuned. In brackets: the 95 % "
-        "interval over samples of the error itself, in per cent of the float network's.", "",
+        "interval over samples of the error itself, in per cent of the float network's. Energies are those of the model with "
+        "memory traffic. A dash: not measured.", "",
         "| " + " | ".join(head) + " |", "| --- | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
-    failures = []
+    failures: list[str] = []
+    rows: list[list[str]] = []
     for name in dict.fromkeys(r.planned.point.recipe for r in results):
         mine = {_way(r): r for r in results if r.planned.point.recipe == name}
         failures += [f"- {name}, {way[0]} bits: {r.failure.text}" for way, r in mine.items() if r.failure]
-        known = {way: r.record.figures.quality for way, r in mine.items() if r.record and r.record.figures}
-        for number, quality in enumerate(next(iter(known.values()), [])):
+        known = {way: r.record.figures for way, r in mine.items() if r.record and r.record.figures}
+        if not known:
+            continue
+        some = next(iter(known.values()))
+        for number, quality in enumerate(some.quality):
             cells = [
-                _cell(known[way][number], limit) if way in known else "–" for way, limit in LIMITS.items()
+                _cell(known[way].quality[number], limit) if way in known else "–"
+                for way, limit in LIMITS.items()
             ]
-            lines.append(
-                "| "
-                + " | ".join([f"{name}, {quality.measure}", units.significant(quality.float_network), *cells])
-                + " |"
-            )
+            rows.append([f"{name}, {quality.measure}", units.significant(quality.float_network), *cells])
+        twin = some.energy[MODEL].ann_int8_joule
+        told = "" if twin is None else f" (its int8 ANN twin: {units.joule(twin)})"
+        taken = [units.joule(known[way].energy[MODEL].snn_joule) if way in known else "–" for way in LIMITS]
+        rows.append([f"{name}, energy of a sample{told}", "", *taken])
+    lines += [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, "", *(["Failed:", "", *failures, ""] if failures else [])])
 
 
@@ -90,6 +99,7 @@ def main(given: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--samples", type=int, default=SAMPLES, help=f"test samples (default: {SAMPLES})")
     parser.add_argument("--workers", type=int, help="processes (default: as many as processors)")
+    parser.add_argument("--collect", action="store_true", help="measure nothing: write what is known so far")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(given)
     if options.samples < 1 or (options.workers is not None and options.workers < 1):
@@ -100,7 +110,11 @@ def main(given: Sequence[str] | None = None) -> int:
         spec, store = Spec(grid, options.samples), Store(FOLDER)
         with store.locked():
             spec.save(FOLDER)
-            results = run(plan(spec.points(), spec.samples), store, Cluster(None, options.workers), Steps())
+            steps, planned = Steps(), plan(spec.points(), spec.samples)
+            if options.collect:
+                results = stored(planned, store, steps.note)
+            else:
+                results = run(planned, store, Cluster(None, options.workers), steps)
         write_results(results, spec.samples, FOLDER)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)

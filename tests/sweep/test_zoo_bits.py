@@ -43,7 +43,7 @@ def results(errors: dict[tuple[int, int], float]) -> list[Result]:
 @pytest.mark.parametrize(("tuned", "mark"), [(0.105, "+5.0 % ✓"), (0.1051, "+5.1 % ✗"), (0.09, "−10.0 % ✓")])
 def test_changes_are_against_float_and_held_against_their_limits(tuned: float, mark: str) -> None:
     text = page(results({(8, 0): 0.1012, (4, 0): 0.13, (4, TUNE): tuned}), 10, "the command")
-    (row,) = (line for line in text.splitlines() if line.startswith("| esvae-digits"))
+    (row,) = (line for line in text.splitlines() if line.startswith("| esvae-digits, error"))
     assert row == f"| esvae-digits, error (MSE) | 0.1 | +1.2 % (± 2.0) ✗ | +30.0 % (± 2.0) | {mark} |"
     assert "    the command" in text
     assert "- sddpm-digits, 4 bits: no room" in text
@@ -59,6 +59,22 @@ def test_models_with_weights_are_taken() -> None:
     assert set(NAMES) < set(names) < set(zoo_names())
     assert not set(names) & set(CLASSIFIERS)
     assert "esvae-cifar10" not in names
+
+
+def test_energies_stand_beside_the_twins() -> None:
+    text = page(results({(8, 0): 0.1, (4, 0): 0.1}), 10, "c")
+    assert (
+        "| esvae-digits, energy of a sample (its int8 ANN twin: 2.00 µJ) |  | 8.01 µJ | 8.01 µJ | – |" in text
+    )
+
+
+def test_what_is_known_is_written_without_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["esvae-digits", "--collect", "--out", "page.md"]) == 0
+    assert "--collect" not in Path("page.md").read_text(encoding="utf-8")
+    assert "esvae-digits, " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("given", [["--samples", "0"], ["--workers", "0"]])
