@@ -211,7 +211,7 @@ def test_float_files_say_what_the_networks_say(system: System, workspace: Worksp
 
 def test_an_unknown_backend_is_refused(system: System) -> None:
     with pytest.raises(
-        BuildError, match="backend is 'loihi'; choose one of emulator, lava, reference, float"
+        BuildError, match="backend is 'loihi'; choose one of emulator, lava, loihi2, reference, float"
     ):
         open_evaluator(system, "loihi")
 

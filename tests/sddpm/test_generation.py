@@ -192,6 +192,6 @@ def test_another_threshold_is_the_float_networks_too_and_ends(system: System) ->
 
 def test_an_unknown_backend_is_refused(system: System) -> None:
     with pytest.raises(
-        BuildError, match="backend is 'loihi'; choose one of emulator, lava, reference, float"
+        BuildError, match="backend is 'loihi'; choose one of emulator, lava, loihi2, reference, float"
     ):
         open_denoiser(system, "loihi")
