@@ -46,7 +46,7 @@ def cluster(scheduler: str | None, workers: int | None, scratch: Path) -> Iterat
     settings: dict[str, Any] = {
         "distributed.scheduler.allowed-failures": 0,
         "distributed.comm.timeouts.connect": ANSWER,
-        # Dask has workers hand memory back at once, and half of a tuning's time went into asking for it anew.
+        # Dask has workers hand memory back at once; asking for it anew took two fifths of a tuning's time.
         "distributed.nanny.pre-spawn-environ": {
             **dask.config.get("distributed.nanny.pre-spawn-environ"),
             "MALLOC_TRIM_THRESHOLD_": KEPT,

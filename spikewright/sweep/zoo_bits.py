@@ -58,6 +58,7 @@ def page(results: Sequence[Result], samples: int, command: str) -> str:
         failures += [f"- {name}, {way[0]} bits: {r.failure.text}" for way, r in mine.items() if r.failure]
         known = {way: r.record.figures for way, r in mine.items() if r.record and r.record.figures}
         if not known:
+            rows.append([name, *["–"] * (len(head) - 1)])
             continue
         some = next(iter(known.values()))
         for number, quality in enumerate(some.quality):

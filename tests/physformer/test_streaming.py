@@ -114,7 +114,9 @@ def test_waves_are_those_of_clips_away_from_their_borders(micro: System, backend
     whole = TokenStream(network, program, backend)
     joined = changes.reshape(-1, *changes.shape[2:])
     found = np.concatenate([whole.push(joined[:40]), whole.push(joined[40:]), whole.finish()]).reshape(3, 32)
-    away = 4 * (latency(program).after + HEAD_REACH)
+    reach = network.config.blocks * network.config.reach
+    assert (latency(program).before, latency(program).after) == (reach, reach)
+    away = 4 * (reach + HEAD_REACH)
     np.testing.assert_allclose(found[:, away:-away], wanted[:, away:-away], atol=1e-5)
     assert np.abs(found - wanted)[0, -away:].max() > 1e-3
 
