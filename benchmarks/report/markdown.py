@@ -164,6 +164,8 @@ def _pulse(report: Report, pulse: Pulse, pictures: Collection[str]) -> str:
         pulse_tables.ENERGY_NOTE,
         "### Exchange",
         pulse_tables.exchange(pulse),
+        "### On a stream",
+        *_stream(pulse),
         "### Published figures, of other data",
         escape(pulse_tables.published_note(pulse)) if pulse.published else pulse_tables.NOT_PUBLISHED,
         _table(pulse_tables.published(pulse)) if pulse.published else "",
@@ -176,6 +178,14 @@ def _rates(pulse: Pulse) -> list[str]:
         return [pulse_tables.NO_RATES]
     note = _note(pulse_tables.rates_note(pulse), loud=bool(pulse_tables.rates_outside(pulse)))
     return [_table(pulse_tables.rates(pulse)), note]
+
+
+def _stream(pulse: Pulse) -> list[str]:
+    if pulse.stream is None:
+        return [escape(pulse_tables.no_stream(pulse))]
+    table = _table(pulse_tables.stream(pulse.stream, pulse.fps))
+    check = _note(pulse_tables.stream_check(pulse.stream), loud=pulse.stream.differing > 0)
+    return [pulse_tables.STREAM_NOTE, table, check]
 
 
 def _note(text: str, *, loud: bool) -> str:

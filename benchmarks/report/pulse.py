@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from .part import Amount, Count, Part
+from .pulse_stream import PulseStream
 
 #: Heart rates of the integer program may be so far from the float network's, in mean absolute error.
 LIMIT_BPM = 0.1
@@ -150,6 +151,11 @@ class Pulse(Part):
     published_source: str
     published_energy: str = Field(description="The paper's ratios, in words with their versions.")
     exchange_bytes: Amount = Field(description="What the host writes and reads for a clip.")
+    stream: PulseStream | None = Field(
+        default=None,
+        description="The blocks on a camera that is still running; None where they do not stream.",
+    )
+    stream_reason: str = Field(default="", description="Why they do not stream; empty where they do.")
 
     @property
     def clip_seconds(self) -> float:
@@ -173,6 +179,8 @@ class Pulse(Part):
                 f"`gap_bpm` is {self.gap_bpm:g}, but the mean absolute errors by video of `int8` and `float` "
                 f"differ by {gap:g}"
             )
+        if self.stream is not None and self.stream_reason:
+            raise ValueError("`stream_reason` is given beside a `stream`; it says why there is none")
         if self.ablation_whole is not None:
             self._costs_agree(self.ablation_whole)
         return self

@@ -6,6 +6,7 @@ from typing import Literal
 
 from . import units
 from .pulse import LEAST_COST, RATES, PopulationRate, Pulse, PulseEnergy, PulseScores
+from .pulse_stream import PulseStream
 from .schema import Report
 from .tables import DASH, Table, version_name
 from .units import amount, count, fixed, joule, share
@@ -225,6 +226,49 @@ ENERGY_NOTE = (
 def exchange(pulse: Pulse) -> str:
     """What crosses the border between host and chip."""
     return f"The host writes and reads {amount(pulse.exchange_bytes)} bytes a clip."
+
+
+STREAM_NOTE = (
+    "The integers of the program above on a camera that is still running: neurons for one token frame, delays for the taps "
+    "in time, and no clip is sent."
+)
+
+
+def stream(stream: PulseStream, fps: float) -> Table:
+    """What a stream takes of a chip and does there, and how far the wave is behind the camera."""
+    low, high = stream.behind_frames
+    seconds = units.significant(high / fps, ".3g")
+    a_second = amount(stream.sops_per_token * fps / stream.token_frames)
+    cores = DASH if stream.cores is None else count(stream.cores)
+    rows = [
+        ("Frames of the camera a token frame", count(stream.token_frames)),
+        ("Chip steps a token frame", count(stream.period)),
+        ("Neurons", count(stream.neurons)),
+        ("Synapses", count(stream.synapses)),
+        (f"Cores of {stream.chip}", cores if stream.fits else f"{cores}, does not fit"),
+        ("Longest delay, steps", count(stream.longest_delay)),
+        (
+            "Latency of the chip",
+            f"{count(stream.latency_steps)} steps, {_plural(stream.latency_tokens, 'token frame')}",
+        ),
+        ("Wave behind the camera", f"{low} to {high} frames, at most {seconds} s"),
+        ("SOPs a token frame; a second", f"{amount(stream.sops_per_token)}; {a_second}"),
+        ("Spikes outside of windows, over those inside", share(stream.outside)),
+    ]
+    return Table(("A stream", "Value"), rows)
+
+
+def stream_check(stream: PulseStream) -> str:
+    """Whether the stream fires the clips' spikes."""
+    return (
+        f"{_plural(stream.clips, 'clip')} streamed between silence: {count(stream.differing)} of "
+        f"{count(stream.neuron_steps)} neuron steps differ from the program of clips."
+    )
+
+
+def no_stream(pulse: Pulse) -> str:
+    """Why there is no stream."""
+    return f"Not on a stream: {pulse.stream_reason.strip().rstrip('.') or 'it was not measured'}."
 
 
 def published(pulse: Pulse) -> Table:

@@ -117,6 +117,14 @@ def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
     console.print(energy)
     _print_note(f"Published: {pulse.published_energy}", console)
     _print_note(pulse_tables.exchange(pulse), console)
+    if pulse.stream is None:
+        _print_note(pulse_tables.no_stream(pulse), console)
+        return
+    stream = _grid("A stream", numbers=("value",))
+    for name, value in pulse_tables.stream(pulse.stream, pulse.fps).rows:
+        stream.add_row(Text(name), Text(printable(value)))
+    console.print(stream)
+    _print_note(pulse_tables.stream_check(pulse.stream), console, loud=pulse.stream.differing > 0)
 
 
 def _accuracy(report: Report, pulse: Pulse, by: Literal["video", "clip"]) -> Table:

@@ -38,11 +38,13 @@ from .data import recordings
 from .host_accuracy import HOST_VIDEOS, host_accuracy, run_twin, scores_part
 from .host_part import PARTS, PRECISIONS, file_of
 from .pricing import host_macs, pulse_energy
+from .stream_check import stream_part
 from .system import NAME, System, recipe_of
 from .system import videos as videos_of
 from .verification import AGREEMENT_CLIPS, part_of
 
 ABLATION_VIDEOS = 40
+STREAMED_CLIPS = 2
 SHOWN_SECONDS = 12
 BIAS_BYTES, MEMBRANE_BYTES = 2, 3  # 13-bit mantissa with exponent; 24-bit membrane
 
@@ -80,7 +82,11 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         sums = totals(layers)
         priced = pulse_energy(system.network.config, workspace.folder, twin, baseline, sums.sops)
     fitted = fit_part(hardware, fits[NAME])
-    pulse = _pulse(recipe.data, system, judged, hosts, priced, frames)
+    with steps("The blocks on a stream"):
+        streamed, reason = stream_part(system, sample[:STREAMED_CLIPS], hardware)
+    pulse = _pulse(recipe.data, system, judged, hosts, priced, frames).model_copy(
+        update={"stream": streamed, "stream_reason": reason}
+    )
     rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes, models)
     with steps("Report and pictures"):
         report = parts.Report(

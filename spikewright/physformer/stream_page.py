@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,12 @@ from ..benchmarks.pulse.scores import score
 from ..benchmarks.report.units import count
 from ..errors import USER_ERRORS
 from ..generating.tally import Tally
-from ..hardware import host, lava, reference
+from ..hardware import host, lava
 from ..hardware.chip import load_chip
 from ..hardware.emulator import Emulator
 from ..hardware.fit import fit
 from ..hardware.placement import place
-from ..hardware.program import Inputs, Program
-from ..hardware.recording import Recording
+from ..hardware.program import Program
 from ..hardware.relays import balance_cost
 from ..hardware.streaming import latency
 from ..models.pulse_data.clips import running_normalised
@@ -36,71 +34,21 @@ from ..progress import Steps
 from ..workspace import Workspace, write_text
 from .data import FIRST_TEST_SUBJECT, video_of
 from .lowering import embeddings
+from .stream_check import Same, activity, same_spikes
 from .streaming import TokenStream, frames_behind, stream_blocks
 from .system import System, clips, load_system, recipe_of
 
 CHIPS = ("loihi1", "loihi2")
 
 
-@dataclass(frozen=True)
-class Same:
-    """Spikes of whole clips against those of the same clips streamed, each between silence."""
-
-    backend: str
-    clips: int
-    neuron_steps: int
-    differing: int
-
-
-def token_frames(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Token frames (tokens, width, 1, height, width) of a clip's embedding (width, tokens, height, width)."""
-    return np.ascontiguousarray(np.moveaxis(embedding, 1, 0)[:, :, None])
-
-
-def compare_rasters(clip: Program, whole: Recording, sample: int, streamed: Recording) -> tuple[int, int]:
-    """Neuron steps of a clip, and how many spikes of them differ from those of its token frames."""
-    steps = differing = 0
-    for p in clip.populations:
-        if p.relay:
-            continue
-        # (time steps, channels, frames, ...) to (frames, time steps, channels, ...)
-        wanted = np.moveaxis(whole.spikes[p.name][sample].reshape(clip.timesteps, *p.shape), 2, 0)
-        found = streamed.spikes[p.name].reshape(wanted.shape)
-        steps, differing = steps + wanted.size, differing + int((wanted != found).sum())
-    return steps, differing
-
-
-def same_spikes(
-    system: System, program: Program, shown: NDArray[np.float32], backend: str, time_limit: float = 600.0
-) -> Same:
-    """Stream clips' embeddings (N, width, tokens, height, width) on a backend and compare with the emulated clip program."""
-    clip = system.blocks.program
-    whole = Emulator(clip).run(host.encode(clip, shown)[0], "spikes")
-    steps = differing = 0
-    for sample, embedding in enumerate(shown):
-        inputs, _ = host.encode(program, token_frames(embedding))
-        found = _run(program, inputs, backend, time_limit)
-        more = compare_rasters(clip, whole, sample, found)
-        steps, differing = steps + more[0], differing + more[1]
-    return Same(backend, len(shown), steps, differing)
-
-
-def _run(program: Program, inputs: Inputs, backend: str, time_limit: float) -> Recording:
-    if backend == "emulator":
-        return Emulator(program).run(inputs, "spikes")
-    if backend == "reference":
-        return reference.run(program, inputs)
-    return lava.run(program, inputs, time_limit=time_limit)
-
-
-def sizes(program: Program, sops: float, tokens: int) -> list[str]:
+def sizes(program: Program, sops: float) -> list[str]:
     """Cells of a row: what a program takes of a chip, and what it does a token."""
     cost, first = balance_cost(program), fit(program, load_chip(CHIPS[0]))
     cells = [count(first.neurons), count(first.synapses)]
     for name in CHIPS:
         placement = place(program, load_chip(name))
         cells.append(f"{count(len(placement.cores))} ({placement.chips})")
-    return [*cells, count(cost.longest_delay), count(round(sops / tokens))]
+    return [*cells, count(cost.longest_delay), count(round(sops))]
 
 
 def rates(system: System, program: Program, workspace: Workspace, most: int) -> list[str]:
@@ -148,7 +96,7 @@ def page(
         rows = [
             [
                 "clips of " + count(tokens) + " tokens",
-                *sizes(clip, sops, tokens),
+                *sizes(clip, sops / tokens),
                 f"{clip.depth + clip.timesteps} + clip",
                 "",
                 "",
@@ -163,16 +111,13 @@ def page(
             ]
             if period == periods[0] and lava.available()[0]:
                 same.append((period, same_spikes(system, program, shown[:1], "lava", 900.0)))
-            inputs, _ = host.encode(program, token_frames(shown[0]))
-            found = reference.run(program, inputs)
-            sops = Tally(program).add(inputs, found)["sops"].sum()
-            behind, inside = latency(program), sum(int(c.sum()) for c in found.counts.values())
-            outside = sum((found.overhead_spikes or {}).values())
+            sops, outside = activity(program, shown[0])
+            behind = latency(program)
             frames = frames_behind(behind)
             rows.append(
                 [
-                    f"stream, period {period}", *sizes(program, sops, tokens), f"{behind.steps}; {behind.frames}",
-                    f"{frames[0]} to {frames[1]} ({frames[1] / FPS:.2f} s)", f"{100 * outside / inside:.0f} %",
+                    f"stream, period {period}", *sizes(program, sops), f"{behind.steps}; {behind.frames}",
+                    f"{frames[0]} to {frames[1]} ({frames[1] / FPS:.2f} s)", f"{100 * outside:.0f} %",
                 ]
             )  # fmt: skip
     with steps(f"Heart rates of {videos} videos"):

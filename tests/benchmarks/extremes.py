@@ -150,12 +150,16 @@ PULSE_EXTREMES: dict[str, dict[str, Any]] = {
         "pulse__rates": [],
         "pulse__host": [],
         "pulse__published": [],
+        "pulse__stream": None,
         "pulse__rows": [row("float", 0.072, 2.7), row("int8", 0.081, 2.7)],
     },
     "one video": {
         "pulse__rows": [row("float", 0.072, 2.7, **UNDEFINED), row("int8", 0.081, 2.7, **UNDEFINED)],
         "pulse__videos": 1,
         "pulse__clips": 1,
+        "pulse__stream__chip": EVIL,
+        "pulse__stream__fits": False,
+        "pulse__stream__cores": None,
     },
     "huge": {
         "pulse__rows": [row("float", 1e300, 1e300), row("int8", 1e300, 1e300)],
@@ -167,6 +171,10 @@ PULSE_EXTREMES: dict[str, dict[str, Any]] = {
         "pulse__energy__block_ratio": 1e300,
         "pulse__energy__host_macs": 10**30,
         "pulse__exchange_bytes": 1e300,
+        "pulse__stream__sops_per_token": 1e300,
+        "pulse__stream__behind_frames": [0, 10**30],
+        "pulse__stream__neuron_steps": 10**30,
+        "pulse__stream__differing": 10**30,
     },
     "hostile": {
         "layers": [layer(EVIL, [2], 0.5, 0)],
@@ -180,6 +188,8 @@ PULSE_EXTREMES: dict[str, dict[str, Any]] = {
             pulse_data()["published"][0] | {"method": EVIL, "trained_on": EVIL, "tested_on": EVIL}
         ],
         "pulse__published_source": EVIL,
+        "pulse__stream": None,
+        "pulse__stream_reason": EVIL,
         "pulse__published_energy": EVIL,
     },
 }

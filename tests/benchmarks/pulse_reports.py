@@ -124,6 +124,24 @@ def pulse_data() -> dict[str, Any]:
         "published_source": load_published()["spiking-physformer"].source,
         "published_energy": _claims(),
         "exchange_bytes": 153_600.0,
+        "stream": {
+            "period": 4,
+            "token_frames": 4,
+            "neurons": 2_496,
+            "synapses": 390_241,
+            "chip": "Loihi 2",
+            "fits": True,
+            "cores": 4,
+            "longest_delay": 24,
+            "latency_steps": 32,
+            "latency_tokens": 7,
+            "behind_frames": [31, 34],
+            "sops_per_token": 417_284.3,
+            "outside": 0.123,
+            "clips": 2,
+            "neuron_steps": 798_720,
+            "differing": 0,
+        },
     }
 
 

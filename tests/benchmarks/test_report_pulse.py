@@ -102,7 +102,7 @@ def test_wrong_combinations_are_refused(
         read_report(path)
 
 
-ROWS = pulse_data()["rows"]
+ROWS, STREAM = pulse_data()["rows"], pulse_data()["stream"]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,10 @@ ROWS = pulse_data()["rows"]
         ({"rates": [{"name": "s", "rate": 0.5, "within": True}]}, "`within` is True of 's' at a rate of 0.5"),
         ({"rates": [{"name": "s", "rate": 0.02, "within": False}]}, "`within` is False of 's'"),
         ({"fps": 0.0}, "greater than 0"),
+        ({"stream": STREAM | {"differing": 798_721}}, "`differing` is 798721 of 798720 `neuron_steps`"),
+        ({"stream": STREAM | {"behind_frames": [34, 31]}}, "give the least first"),
+        ({"stream": STREAM | {"cores": None}}, "`fits` is true without `cores`"),
+        ({"stream_reason": "its masks count over a clip"}, "`stream_reason` is given beside a `stream`"),
     ],
 )  # fmt: skip
 def test_figures_that_contradict_each_other_are_refused(changes: dict[str, Any], words: str) -> None:
@@ -161,7 +165,7 @@ def test_nothing_is_said_of_images() -> None:
 def test_sections_stand_in_order() -> None:
     titles = [
         "Accuracy by video", "Accuracy by clip", "What the spikes contribute", "Firing rates",
-        "Precision of the host", "Energy as the paper counts", "Exchange", "Published figures, of other data",
+        "Precision of the host", "Energy as the paper counts", "Exchange", "On a stream", "Published figures, of other data",
     ]  # fmt: skip
     report = make_pulse_report()
     page, markdown = render_page(report, DRAWINGS), render_markdown(report, tuple(DRAWINGS))
@@ -219,6 +223,19 @@ def test_other_tables_are_the_json() -> None:
         "MACs of the host": "197.0 M",
         "MACs of the host with the other stem: kernels over time too": "386.1 M",
     }
+    assert pulse.stream is not None
+    assert dict(pulse_tables.stream(pulse.stream, pulse.fps).rows) == {
+        "Frames of the camera a token frame": "4",
+        "Chip steps a token frame": "4",
+        "Neurons": "2,496",
+        "Synapses": "390,241",
+        "Cores of Loihi 2": "4",
+        "Longest delay, steps": "24",
+        "Latency of the chip": "32 steps, 7 token frames",
+        "Wave behind the camera": "31 to 34 frames, at most 1.13 s",
+        "SOPs a token frame; a second": "417,284; 3,129,632",
+        "Spikes outside of windows, over those inside": "12.30 %",
+    }
     for cells, row in zip(pulse_tables.published(pulse).rows, data["published"], strict=True):
         assert cells[:3] == (row["method"], row["trained_on"] or "nothing", row["tested_on"])
         for cell, field in zip(cells[3:], ("mae", "rmse", "mape", "pearson"), strict=True):
@@ -234,6 +251,7 @@ def test_pages_show_every_table(report: Report) -> None:
         *([pulse_tables.rates(pulse)] if pulse.rates else []),
         *([pulse_tables.host(pulse)] if pulse.host else []),
         pulse_tables.energy(pulse.energy),
+        *([pulse_tables.stream(pulse.stream, pulse.fps)] if pulse.stream else []),
         *([pulse_tables.published(pulse)] if pulse.published else []),
     ]
     page = Page(section(render_page(report, {}), "heart-rate")).text
@@ -254,6 +272,7 @@ def test_every_view_says_what_the_spikes_are_worth() -> None:
             "The attention is decorative: without it the waves correlate only 0.0009 less.",
             "The attention's mask is decorative: without it the waves correlate 0.0004 better.",
             "The host writes and reads 153,600 bytes a clip.",
+            "2 clips streamed between silence: 0 of 798,720 neuron steps differ from the program of clips.",
             "Mean absolute error by video, chip (int8) against float SNN: +0.009 bpm, within the limit of 0.1 bpm.",
             "Populations that fire outside 2 to 40 % of their time steps: 2 of 10 (block0.g, block1.hidden).",
         ):  # fmt: skip
@@ -310,6 +329,17 @@ def test_a_host_that_did_not_run_says_why() -> None:
     row = pulse_tables.host(pulse).rows[1]
     assert row[1] == "did not run: no quantised host; run `spikewright deploy`"
     assert set(row[2:]) == {"–"}
+
+
+def test_a_stream_that_is_not_there_or_differs_is_noted() -> None:
+    refused = make_pulse_report(pulse__stream=None, pulse__stream_reason="its masks count over all of a clip")
+    parted = make_pulse_report(pulse__stream__differing=3)
+    for view, text in whole(refused).items():
+        assert "Not on a stream: its masks count over all of a clip." in text, view
+    assert "it was not measured" in whole(make_pulse_report(pulse__stream=None))["page"]
+    assert "**Note: 2 clips streamed between silence: 3 of" in render_markdown(parted)
+    row = dict(pulse_tables.stream(pulse_of(parted).stream.model_copy(update={"fits": False}), 30.0).rows)  # type: ignore[union-attr]
+    assert row["Cores of Loihi 2"] == "4, does not fit"
 
 
 def test_figures_that_do_not_exist_are_called_undefined() -> None:

@@ -85,3 +85,21 @@ def test_what_is_exchanged_is_every_current_and_what_is_read(system: System, rep
     read = size * program.timesteps / 8 if system.network.reads_spikes else 3 * size
     assert exchange_bytes(program) == report.pulse.exchange_bytes == 2 * fed * size + read
     assert fed == (2 if system.network.reads_spikes else 1)
+
+
+def test_the_stream_is_measured_or_refused(workspace: Workspace, system: System, report) -> None:  # type: ignore[no-untyped-def]
+    pulse, program = report.pulse, system.blocks.program
+    if pulse.variant == "reproduction":
+        assert pulse.stream is None
+        assert "masks count over all of a clip" in pulse.stream_reason
+        return
+    found, tokens = pulse.stream, system.network.config.grid[0]
+    assert (found.differing, found.clips) == (0, reporting.STREAMED_CLIPS)
+    assert found.neuron_steps == 2 * program.timesteps * sum(
+        p.size for p in program.populations if not p.relay
+    )
+    assert found.neurons < report.fit.neurons
+    assert found.cores <= report.fit.cores_placed
+    assert found.behind_frames[1] == found.behind_frames[0] + 3
+    # Synapses over a clip's borders are the stream's alone.
+    assert report.totals.sops / tokens <= found.sops_per_token <= 2 * report.totals.sops / tokens

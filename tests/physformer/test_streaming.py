@@ -21,7 +21,7 @@ from spikewright.models.pulse_data.pace import paced
 from spikewright.physformer.live import LivePulse
 from spikewright.physformer.lowering import embeddings, lower_blocks
 from spikewright.physformer.reading import WINDOW
-from spikewright.physformer.stream_page import same_spikes
+from spikewright.physformer.stream_check import same_spikes
 from spikewright.physformer.streaming import (
     HEAD_REACH,
     PulseStream,
