@@ -5,8 +5,10 @@ as they are. Forward, weights are rounded; backward, rounding counts as the iden
 2013) and a spike has the derivative of an arctangent. With the chip in the loop even the spikes of the forward pass are
 the integer program's own, and only the gradient is the float network's.
 
-Weights are learned in steps of their grid, so that one learning rate suits layers of every scale. Every few iterations
-they are judged on samples held out; the best are the result, those that tuning started with included.
+Weights are learned in steps of their grid, so that one learning rate suits layers of every scale. A weight between two
+steps goes from one to the other and back for as long as it learns, so what counts are running means over iterations
+(Izmailov et al., "Averaging weights leads to wider optima", UAI 2018), rounded. Every few iterations they are judged on
+samples held out; the best are the result, those that tuning started with included.
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 HELD_OUT, HELD_MOST = 8, 512
 #: Elementwise functions of the host behind an output.
 FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}
+#: Share of the running mean that stays from one iteration to the next.
+MEMORY = 0.98
 #: Samples that biases are corrected by before tuning starts.
 CORRECTED_BY = 512
 
@@ -63,7 +67,7 @@ class Schedule:
 
     iterations: int = 400
     batch: int = 64
-    lr: float = 0.02
+    lr: float = 0.01
     judge_every: int = 25
     seed: int = 0
     operations: float = 0.0
@@ -121,7 +125,7 @@ def fine_tune(
         Too few samples, or targets that do not fit the output.
     """
     require(graph, "float")
-    held = min(len(samples) // HELD_OUT, HELD_MOST)
+    held = held_out(len(samples))
     if not held:
         raise ExportError(f"fine-tuning: {len(samples)} samples are too few; give at least {HELD_OUT}")
     wanted = _targets(graph, samples, targets, schedule.batch)
@@ -143,6 +147,7 @@ def fine_tune(
         return torch.stack(errors).sum(), numbers.operations / len(next(iter(said.values())))
 
     def judge() -> tuple[float, float]:
+        """Those of the samples held out."""
         with torch.no_grad():
             parts = [slice(a, min(a + schedule.batch, held)) for a in range(0, held, schedule.batch)]
             found = [(run(part), part.stop - part.start) for part in parts]
@@ -157,6 +162,7 @@ def fine_tune(
     adam = torch.optim.Adam(numbers.parameters(), schedule.lr)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(adam, schedule.iterations)
     order = np.random.default_rng(schedule.seed)
+    means = [learned.detach().clone() for learned in numbers.parameters()]
     for done in range(1, schedule.iterations + 1):
         chosen = order.choice(learned_from, min(schedule.batch, len(learned_from)), replace=False)
         adam.zero_grad()
@@ -164,13 +170,37 @@ def fine_tune(
         (error + price * operations).backward()  # type: ignore[no-untyped-call]
         adam.step()
         falling.step()
+        for mean, learned in zip(means, numbers.parameters(), strict=True):
+            mean.lerp_(learned.detach(), 1 - MEMORY)
         if done % schedule.judge_every == 0 or done == schedule.iterations:
-            judged = judge()
-            last = judged[0]
-            if last + price * judged[1] < least:
-                best, kept, least = numbers.quantised(), judged, last + price * judged[1]
+            with numbers.at(means):
+                judged = judge()
+                last = judged[0]
+                if last + price * judged[1] < least:
+                    best, kept, least = numbers.quantised(), judged, last + price * judged[1]
         progress(done, schedule.iterations, last)
     return Tuned(best, before, kept[0], kept[1] / max(spent, 1.0))
+
+
+def held_out(samples: int) -> int:
+    """How many samples, the first ones, are held out to judge by."""
+    return min(samples // HELD_OUT, HELD_MOST)
+
+
+def shown_again(images: int, samples: int) -> NDArray[np.int64]:
+    """Which of a few images to show in each of many samples that differ by noise.
+
+    Images held out are not among those that weights learn from.
+
+    Parameters
+    ----------
+    images, samples : int
+        With no more samples asked for than there are images, each is shown once.
+    """
+    if samples <= images or not images // HELD_OUT:
+        return np.arange(images)
+    judged, apart = held_out(samples), images // HELD_OUT
+    return np.concatenate([np.arange(judged) % apart, apart + np.arange(samples - judged) % (images - apart)])
 
 
 def _targets(graph: Graph, samples: FloatArray, targets: FloatArray | None, batch: int) -> dict[str, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
 from typing import NamedTuple
@@ -87,6 +89,19 @@ class Learned(Numbers):
     def parameters(self) -> list[Tensor]:
         """What is learned."""
         return [*self.weights.values(), *self.biases.values()]
+
+    @contextmanager
+    def at(self, values: Sequence[Tensor]) -> Iterator[None]:
+        """Other values for a while, in the order of :meth:`parameters`."""
+        kept = [learned.detach().clone() for learned in self.parameters()]
+        with torch.no_grad():
+            for learned, value in zip(self.parameters(), values, strict=True):
+                learned.copy_(value)
+            try:
+                yield
+            finally:
+                for learned, value in zip(self.parameters(), kept, strict=True):
+                    learned.copy_(value)
 
     def begin(self, seen: Observed | None) -> None:
         """Round the weights for one forward pass, in which a chip did what is given; count operations from nothing."""

@@ -27,7 +27,8 @@ class QuantiseRecipe(Section):
     tune : int
         Iterations of fine-tuning weights for their bits; 0 for none.
     tuning_images : int
-        Training images (or clips) that fine-tuning sees; with few of them it learns those by heart.
+        Training images (or clips) that fine-tuning sees, at most; with few of them it learns those by heart. Where a model
+        adds noise, fewer images are shown again with other noise until there are so many.
     operations_penalty : float
         What synaptic operations cost fine-tuning: all that there are to begin with as much as this error, relative to the
         variance of the outputs.

@@ -10,6 +10,7 @@ import torch
 
 from ..deploy_recipe import Residual
 from ..errors import BuildError
+from ..export.fine_tune import shown_again
 from ..hardware.chip import load_chip
 from ..hardware.noise import Tail
 from ..hardware.program import Population
@@ -107,8 +108,9 @@ def _tuning(workspace: Workspace, network: SpikingUNet, step: Step) -> Tuning | 
     recipe = workspace.recipe
     if not recipe.quantise.tune:
         return None
-    images = torch.from_numpy(workspace.train_images[: recipe.quantise.tuning_images])
-    samples, noise = noisy_samples(network, images, recipe.seed + 1)
+    asked = recipe.quantise.tuning_images
+    images = torch.from_numpy(workspace.train_images[:asked])
+    samples, noise = noisy_samples(network, images[shown_again(len(images), asked)], recipe.seed + 1)
     return Tuning.of(recipe.quantise, step, samples, None if host_tail(network) else noise)
 
 

@@ -62,7 +62,7 @@ def _flat(found: Figures) -> dict[str, Any]:
     table = found.model_dump(exclude={"quality", "energy", "rates", "errors"})
     first, *others = found.quality
     quality = {
-        "measure": first.measure, "quality": first.chip, "quality_ci95": first.chip_ci95,
+        "measure": first.measure, "quality": first.chip, "quality_ci95": first.chip_ci95, "quality_change_ci95": first.change_ci95,
         "quality_float": first.float_network, "quality_ann": first.ann,
     }  # fmt: skip
     for number, other in enumerate(others, 2):

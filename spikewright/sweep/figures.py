@@ -36,11 +36,14 @@ class Quality(Part):
         What it is, with its unit.
     chip_ci95 : float or None
         Half width of its 95 % interval over samples, where they are judged one by one.
+    change_ci95 : float or None
+        The same of the chip's less the float network's, sample by sample.
     """
 
     measure: str
     chip: float
     chip_ci95: float | None
+    change_ci95: float | None = None
     float_network: float
     ann: float
 

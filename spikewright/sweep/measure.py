@@ -198,13 +198,11 @@ def _esvae(workspace: Sampled, steps: Steps) -> Measured:
     assert isinstance(ann, ANNVAE)
     ran = evaluate(Emulator(lowered.program), images)
     made = measuring.reconstruct(lowered, ann, images, ran.outputs, lambda done, of: None)
-    errors = {
-        name: mean_and_interval(reconstruction_error(pictures, images)) for name, pictures in made.items()
-    }
+    errors = {name: reconstruction_error(pictures, images) for name, pictures in made.items()}
     twin = _counted_once(workspace, lambda: _exported(ann, images.shape[1:], workspace.onnx))
     layers = measuring.count_layers(lowered.program, images, ran.recording, {})
     return Measured(
-        [_quality("reconstruction error (MSE)", {name: mean for name, (mean, _) in errors.items()}, errors["int8"][1])],
+        [_by_sample("reconstruction error (MSE)", errors)],
         len(images),
         {"network": Part(lowered.program, ran.means(), layers)},
         measuring.sum_up(lowered, layers, twin).host_macs,
@@ -237,14 +235,12 @@ def _diffusion(workspace: Sampled, steps: Steps) -> Measured:
         "decoder": 1.0,
     }
     inputs = {part.name: part.samples for part in parts_of(workspace, system, AGREEMENT_SAMPLES)}
-    errors = {
-        name: mean_and_interval(reconstruction_error(some, images)) for name, some in made.images.items()
-    }
+    errors = {name: reconstruction_error(some, images) for name, some in made.images.items()}
     bound = {"int8": found.elbo_int8, "float": found.elbo_float, "ann": found.elbo_ann}
     return Measured(
         [
             _quality("bound (bits a token)", bound),
-            _quality("reconstruction error (MSE)", {name: mean for name, (mean, _) in errors.items()}, errors["int8"][1]),
+            _by_sample("reconstruction error (MSE)", errors),
         ],
         len(images),
         {name: Part.of(tally, inputs[name], runs[name]) for name, tally in tallies.items()},
@@ -338,7 +334,14 @@ def _exported(network: nn.Module, shape: tuple[int, ...], path: Path) -> MacCoun
     return count_macs(path)
 
 
-def _quality(measure: str, values: Mapping[str, float], ci95: float | None = None) -> Quality:
+def _quality(measure: str, values: Mapping[str, float]) -> Quality:
     return Quality(
-        measure=measure, chip=values["int8"], chip_ci95=ci95, float_network=values["float"], ann=values["ann"]
+        measure=measure, chip=values["int8"], chip_ci95=None, float_network=values["float"], ann=values["ann"]
     )
+
+
+def _by_sample(measure: str, errors: Mapping[str, NDArray[np.float64]]) -> Quality:
+    """Of errors (samples,) of each version, on the same samples."""
+    told = _quality(measure, {name: float(error.mean()) for name, error in errors.items()})
+    own, change = (mean_and_interval(some)[1] for some in (errors["int8"], errors["int8"] - errors["float"]))
+    return told.model_copy(update={"chip_ci95": own, "change_ci95": change})

@@ -47,7 +47,7 @@ def page(results: Sequence[Result], samples: int, command: str) -> str:
         f"Errors of the float networks and of their integer programs on the emulator, over at most {samples:,} test images "
         "(or videos) each, and how much larger an integer program's is. Lower is better throughout. A mark says whether a "
         "change stays within 1 % at eight bits, and within 5 % at four once weights are fine-tuned. In brackets: the 95 % "
-        "interval over samples of the error itself, in per cent of the float network's. Energies are those of the model with "
+        "interval of the change, sample by sample, where samples are judged one by one. Energies are those of the model with "
         "memory traffic. A dash: not measured.", "",
         "| " + " | ".join(head) + " |", "| --- | ---: | ---: | ---: | ---: |",
     ]  # fmt: skip
@@ -85,8 +85,8 @@ def _cell(quality: Quality, limit: float | None) -> str:
         return units.significant(quality.chip)
     change = 100 * (quality.chip / quality.float_network - 1)
     told = f"{change:+.1f} %".replace("-", "−")
-    if quality.chip_ci95 is not None:
-        told += f" (± {100 * quality.chip_ci95 / quality.float_network:.1f})"
+    if quality.change_ci95 is not None:
+        told += f" (± {100 * quality.change_ci95 / quality.float_network:.1f})"
     return told if limit is None else f"{told} {'✓' if change <= limit else '✗'}"
 
 

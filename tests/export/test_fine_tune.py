@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from spikewright.export.calibration import Calibration
 from spikewright.export.errors import ExportError
-from spikewright.export.fine_tune import Schedule, fine_tune
+from spikewright.export.fine_tune import Schedule, fine_tune, held_out, shown_again
 from spikewright.export.float_run import Numbers, outputs, run_float
 from spikewright.export.formats import bias_value, weight_unit
 from spikewright.export.graph import LIF, Graph, HostStep, Input, IntegerNeuron, Output, Settings, Synapses
@@ -212,6 +215,58 @@ def test_the_same_seed_tunes_alike() -> None:
     assert found[0].after == found[1].after
     weights = [f.graph.nodes["fc2"].map.weight for f in found]
     assert np.array_equal(*weights)
+
+
+def test_running_means_are_judged_and_learning_goes_on_from_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    graph, samples, calibration = case()
+    judged: list[torch.Tensor] = []
+    learned: list[torch.Tensor] = []
+
+    def add_one(adam: torch.optim.Adam) -> None:
+        (first, *_) = (p for group in adam.param_groups for p in group["params"])
+        with torch.no_grad():
+            first += 1
+        learned.append(first.detach().clone())
+
+    at = Learned.at
+
+    def seen(numbers: Learned, values: list[torch.Tensor]) -> object:
+        judged.append(values[0].clone())
+        return at(numbers, values)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", add_one)
+    monkeypatch.setattr(Learned, "at", seen)
+    fine_tune(graph, samples, calibration, bits=4, schedule=Schedule(3, judge_every=1))
+    start = learned[0] - 1
+    assert [float((later - start).mean()) for later in learned] == pytest.approx([1, 2, 3])
+    # Each time a fiftieth of what was learned: 0.02, 0.98 * 0.02 + 0.02 * 2, and so on.
+    assert [float((mean - start).mean()) for mean in judged] == pytest.approx(
+        [0.02, 0.0596, 0.118408], rel=1e-4
+    )
+
+
+def test_other_values_hold_for_a_while_only() -> None:
+    graph, _, calibration = case()
+    numbers = Learned(graph, calibration, 4)
+    before = [learned.detach().clone() for learned in numbers.parameters()]
+    with contextlib.suppress(KeyError), numbers.at([0 * learned for learned in before]):
+        assert not any(learned.any() for learned in numbers.parameters())
+        raise KeyError
+    assert all(torch.equal(learned, was) for learned, was in zip(numbers.parameters(), before, strict=True))
+
+
+@given(images=st.integers(1, 900), samples=st.integers(1, 9000))
+def test_images_that_are_shown_again_are_held_out_or_learned_from(images: int, samples: int) -> None:
+    shown = shown_again(images, samples)
+    if samples <= images or images < 8:
+        assert np.array_equal(shown, np.arange(images))
+        return
+    assert len(shown) == samples
+    assert not set(shown[: held_out(samples)]) & set(shown[held_out(samples) :])
+    assert np.ptp(np.bincount(shown[held_out(samples) :])[images // 8 :]) <= 1
+    assert shown.max() < images
 
 
 def test_operations_are_the_synapses_that_spikes_reach() -> None:

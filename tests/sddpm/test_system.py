@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from spikewright import lowering
 from spikewright.benchmarks.generated_file import NAME, read_generated
 from spikewright.errors import BuildError, RecipeError
+from spikewright.export.fine_tune import Tuned, fine_tune
+from spikewright.export.graph import Graph
 from spikewright.progress import Steps
 from spikewright.recipe import load_recipe
 from spikewright.sddpm.quality import noise_quality
@@ -36,6 +40,27 @@ def test_the_files_alone_are_the_system(system: System, workspace: Workspace) ->
 def test_a_missing_build_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"recipe.json is missing.*run `spikewright export` first"):
         load_system(tmp_path)
+
+
+def test_few_images_are_tuned_on_with_noise_of_many_kinds(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quantise = workspace.recipe.quantise.model_copy(update={"bits": 4, "tune": 1, "tuning_images": 2000})
+    tuned = Workspace(workspace.recipe.model_copy(update={"quantise": quantise}), tmp_path / "tuned")
+    shutil.copytree(workspace.folder, tuned.folder)
+    given: list[np.ndarray] = []
+
+    def seen(graph: Graph, samples: np.ndarray, *args: Any, **kwargs: Any) -> Tuned:
+        given.extend((samples, kwargs["targets"]))
+        return fine_tune(graph, samples, *args, **kwargs)
+
+    monkeypatch.setattr(lowering, "fine_tune", seen)
+    assert len(tuned.train_images) < 1500
+    export_system(tuned, Steps())
+    samples, noise = given
+    assert len(samples) == len(noise) == 2000
+    assert len(np.unique(noise, axis=0)) == 2000
+    assert len(np.unique(samples.reshape(2000, -1), axis=0)) == 2000
 
 
 def test_integers_tell_the_noise_of_the_shipped_network_as_floats_do(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def results(errors: dict[tuple[int, int], float]) -> list[Result]:
         way, record = (values["bits"], values["tune"]), None
         if planned.point.recipe == NAMES[0] and way in errors:
             first = figures(8).quality[0]
-            told = first.model_copy(update={"chip": errors[way], "chip_ci95": None if way[1] else 0.002})
+            told = first.model_copy(update={"chip": errors[way], "change_ci95": None if way[1] else 0.002})
             record = Record(
                 key=planned.key, status="done", figures=figures(8).model_copy(update={"quality": [told]})
             )
