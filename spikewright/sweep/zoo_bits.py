@@ -16,16 +16,19 @@ from ..benchmarks.report import units
 from ..errors import USER_ERRORS
 from ..models.classifier_recipe import CLASSIFIERS
 from ..progress import Steps
+from ..recipe import load_recipe
 from ..workspace import write_text
 from .collect import write_results
 from .figures import Quality
 from .grid import Spec
-from .plan import plan
+from .plan import Planned, plan
 from .run import Cluster, Result, run, stored
 from .store import Store
 
 OUT, FOLDER = Path("docs/zoo_bits.md"), Path("build/zoo-bits")
 TUNE, SAMPLES = 300, 500
+#: Models whose samples run in no time and differ so much that few of them say little.
+MANY = {"esvae": 10_000}
 #: Energy model of the page.
 MODEL = "memory"
 #: Per cent of a float network's error that a deployment may add.
@@ -38,14 +41,33 @@ def shipped() -> list[str]:
     return [model.name for model in every if model.unit is not None and model.name not in CLASSIFIERS]
 
 
-def page(results: Sequence[Result], samples: int, command: str) -> str:
+def planned(names: Sequence[str], samples: int | None = None) -> list[Planned]:
+    """Every point of recipes: at eight bits, at four, and at four with weights fine-tuned for them.
+
+    Parameters
+    ----------
+    samples : int, optional
+        Test samples of each at most; by default :data:`SAMPLES`, or more as :data:`MANY` says.
+    """
+    found = []
+    for name in names:
+        grids = (
+            {"recipe": [name], "bits": [8], "tune": [0]},
+            {"recipe": [name], "bits": [4], "tune": [0, TUNE]},
+        )
+        taken = samples or MANY.get(load_recipe(name).model.kind, SAMPLES)
+        found += plan(Spec(grids, taken).points(), taken)
+    return found
+
+
+def page(results: Sequence[Result], samples: int | None, command: str) -> str:
     """The page: a row for each model and measure, a column for each way."""
     head = ["model, measure", "float", "8 bits", "4 bits", f"4 bits, {TUNE} iterations of fine-tuning"]
     lines = [
         "# Weight bits of the zoo", "",
         "Written by", "", f"    {command}", "",
-        f"Errors of the float networks and of their integer programs on the emulator, over at most {samples:,} test images "
-        "(or videos) each, and how much larger an integer program's is. Lower is better throughout. A mark says whether a "
+        f"Errors of the float networks and of their integer programs on the emulator, over at most {_counted(samples)} test "
+        "images (or videos) each, and how much larger an integer program's is. Lower is better throughout. A mark says whether a "
         "change stays within 1 % at eight bits, and within 5 % at four once weights are fine-tuned. In brackets: the 95 % "
         "interval of the change, sample by sample, where samples are judged one by one. Energies are those of the model with "
         "memory traffic. A dash: not measured.", "",
@@ -75,6 +97,12 @@ def page(results: Sequence[Result], samples: int, command: str) -> str:
     return "\n".join([*lines, "", *(["Failed:", "", *failures, ""] if failures else [])])
 
 
+def _counted(samples: int | None) -> str:
+    if samples is not None:
+        return f"{samples:,}"
+    return f"{SAMPLES:,} ({', '.join(f'{kind}: {count:,}' for kind, count in MANY.items())})"
+
+
 def _way(result: Result) -> tuple[int, int]:
     values = result.planned.point.values
     return values["bits"], values["tune"]
@@ -98,30 +126,26 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "recipes", nargs="*", metavar="RECIPE", help="shipped recipes (default: all with weights)"
     )
-    parser.add_argument("--samples", type=int, default=SAMPLES, help=f"test samples (default: {SAMPLES})")
+    parser.add_argument("--samples", type=int, help=f"test samples of each (default: {_counted(None)})")
     parser.add_argument("--workers", type=int, help="processes (default: as many as processors)")
     parser.add_argument("--collect", action="store_true", help="measure nothing: write what is known so far")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(given)
-    if options.samples < 1 or (options.workers is not None and options.workers < 1):
+    if any(number is not None and number < 1 for number in (options.samples, options.workers)):
         parser.error("--samples and --workers take numbers from 1")
     try:
-        names = options.recipes or shipped()
-        grid = {"recipe": names, "bits": [8], "tune": [0]}, {"recipe": names, "bits": [4], "tune": [0, TUNE]}
-        spec, store = Spec(grid, options.samples), Store(FOLDER)
+        points, store, steps = planned(options.recipes or shipped(), options.samples), Store(FOLDER), Steps()
         with store.locked():
-            spec.save(FOLDER)
-            steps, planned = Steps(), plan(spec.points(), spec.samples)
             if options.collect:
-                results = stored(planned, store, steps.note)
+                results = stored(points, store, steps.note)
             else:
-                results = run(planned, store, Cluster(None, options.workers), steps)
-        write_results(results, spec.samples, FOLDER)
+                results = run(points, store, Cluster(None, options.workers), steps)
+        write_results(results, max(point.samples for point in points), FOLDER)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     command = " ".join(["python -m spikewright.sweep.zoo_bits", *options.recipes])
-    command += f" --samples {options.samples}" if options.samples != SAMPLES else ""
+    command += f" --samples {options.samples}" if options.samples else ""
     write_text(options.out, page(results, options.samples, command))
     print(options.out.read_text(encoding="utf-8"))
     return int(any(r.failure is not None for r in results))

@@ -12,7 +12,7 @@ from spikewright.sweep.figures import Failure, Record
 from spikewright.sweep.grid import Spec
 from spikewright.sweep.plan import plan
 from spikewright.sweep.run import Result
-from spikewright.sweep.zoo_bits import TUNE, main, page, shipped
+from spikewright.sweep.zoo_bits import TUNE, main, page, planned, shipped
 
 from .points import figures
 
@@ -23,20 +23,20 @@ def results(errors: dict[tuple[int, int], float]) -> list[Result]:
     """Of two models; of the second nothing but a failure at four bits is known."""
     grids = {"recipe": NAMES, "bits": [8], "tune": [0]}, {"recipe": NAMES, "bits": [4], "tune": [0, TUNE]}
     found = []
-    for planned in plan(Spec(grids, 10).points(), 10):
-        values = planned.point.values
+    for point in plan(Spec(grids, 10).points(), 10):
+        values = point.point.values
         way, record = (values["bits"], values["tune"]), None
-        if planned.point.recipe == NAMES[0] and way in errors:
+        if point.point.recipe == NAMES[0] and way in errors:
             first = figures(8).quality[0]
             told = first.model_copy(update={"chip": errors[way], "change_ci95": None if way[1] else 0.002})
             record = Record(
-                key=planned.key, status="done", figures=figures(8).model_copy(update={"quality": [told]})
+                key=point.key, status="done", figures=figures(8).model_copy(update={"quality": [told]})
             )
         elif way == (4, TUNE):
             record = Record(
-                key=planned.key, status="failed", failure=Failure(kind="ProgramError", text="no room")
+                key=point.key, status="failed", failure=Failure(kind="ProgramError", text="no room")
             )
-        found.append(Result(planned, record))
+        found.append(Result(point, record))
     return found
 
 
@@ -59,6 +59,15 @@ def test_models_with_weights_are_taken() -> None:
     assert set(NAMES) < set(names) < set(zoo_names())
     assert not set(names) & set(CLASSIFIERS)
     assert "esvae-cifar10" not in names
+
+
+def test_what_runs_in_no_time_is_judged_by_more_samples() -> None:
+    assert [(p.point.recipe, p.samples) for p in planned(NAMES)] == [(NAMES[0], 10_000)] * 3 + [
+        (NAMES[1], 500)
+    ] * 3
+    assert {p.samples for p in planned(NAMES, 7)} == {7}
+    assert "over at most 500 (esvae: 10,000) test images" in page(results({}), None, "c")
+    assert "over at most 7 test images" in page(results({}), 7, "c")
 
 
 def test_energies_stand_beside_the_twins() -> None:
