@@ -10,6 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..benchmarking.zoo import models
 from ..benchmarks.report import units
@@ -51,10 +52,8 @@ def planned(names: Sequence[str], samples: int | None = None) -> list[Planned]:
     """
     found = []
     for name in names:
-        grids = (
-            {"recipe": [name], "bits": [8], "tune": [0]},
-            {"recipe": [name], "bits": [4], "tune": [0, TUNE]},
-        )
+        own: dict[str, list[Any]] = {"recipe": [name]}
+        grids = {**own, "bits": [8], "tune": [0]}, {**own, "bits": [4], "tune": [0, TUNE]}
         taken = samples or MANY.get(load_recipe(name).model.kind, SAMPLES)
         found += plan(Spec(grids, taken).points(), taken)
     return found
