@@ -32,7 +32,7 @@ from .levels import require
 
 FloatArray: TypeAlias = NDArray[np.float32]
 #: One in so many samples is held out to judge by, and so many at most.
-HELD_OUT, HELD_MOST = 8, 512
+HELD_OUT, HELD_MOST = 8, 2048
 #: Elementwise functions of the host behind an output.
 FUNCTIONS = {"tanh": torch.tanh, "sigmoid": torch.sigmoid}
 #: Share of the running mean that stays from one iteration to the next.
@@ -67,8 +67,8 @@ class Schedule:
 
     iterations: int = 400
     batch: int = 64
-    lr: float = 0.01
-    judge_every: int = 25
+    lr: float = 0.02
+    judge_every: int = 75
     seed: int = 0
     operations: float = 0.0
 
@@ -110,7 +110,7 @@ def fine_tune(
     graph : Graph
         At the float level.
     samples : ndarray
-        As for :func:`~spikewright.export.float_run.run_float`; one in eight is held out, up to 512.
+        As for :func:`~spikewright.export.float_run.run_float`; one in eight is held out, up to 2,048.
     calibration : Calibration
         What the graph will be quantised with.
     targets : ndarray, optional
