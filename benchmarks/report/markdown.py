@@ -185,7 +185,8 @@ def _stream(pulse: Pulse) -> list[str]:
         return [escape(pulse_tables.no_stream(pulse))]
     table = _table(pulse_tables.stream(pulse.stream, pulse.fps))
     check = _note(pulse_tables.stream_check(pulse.stream), loud=pulse.stream.differing > 0)
-    return [pulse_tables.STREAM_NOTE, table, check]
+    obstacles = pulse_tables.obstacles(pulse.stream)
+    return [pulse_tables.STREAM_NOTE, table, *([_note(obstacles, loud=True)] if obstacles else []), check]
 
 
 def _note(text: str, *, loud: bool) -> str:

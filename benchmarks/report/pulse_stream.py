@@ -19,7 +19,7 @@ class PulseStream(Part):
     neurons: Count
     synapses: Count
     chip: str
-    fits: bool = Field(description="Whether it fits that chip.")
+    obstacles: list[str] = Field(description="Why it does not fit that chip, in words; empty where it does.")
     cores: Count | None = Field(description="Cores of that chip; None where it has no place.")
     longest_delay: Count = Field(description="Steps.")
     latency_steps: Count = Field(description="From a token frame's first step to the last one of its result.")
@@ -41,6 +41,6 @@ class PulseStream(Part):
             )
         if self.behind_frames[0] > self.behind_frames[1]:
             raise ValueError(f"`behind_frames` are {self.behind_frames}; give the least first")
-        if self.fits and self.cores is None:
-            raise ValueError("`fits` is true without `cores`; what fits has its place")
+        if not self.obstacles and self.cores is None:
+            raise ValueError("`cores` is missing without `obstacles`; what fits has its place")
         return self

@@ -245,7 +245,7 @@ def stream(stream: PulseStream, fps: float) -> Table:
         ("Chip steps a token frame", count(stream.period)),
         ("Neurons", count(stream.neurons)),
         ("Synapses", count(stream.synapses)),
-        (f"Cores of {stream.chip}", cores if stream.fits else f"{cores}, does not fit"),
+        (f"Cores of {stream.chip}", f"{cores}, does not fit" if stream.obstacles else cores),
         ("Longest delay, steps", count(stream.longest_delay)),
         (
             "Latency of the chip",
@@ -256,6 +256,14 @@ def stream(stream: PulseStream, fps: float) -> Table:
         ("Spikes outside of windows, over those inside", share(stream.outside)),
     ]
     return Table(("A stream", "Value"), rows)
+
+
+def obstacles(stream: PulseStream) -> str:
+    """Why a stream does not fit; empty where it does."""
+    if not stream.obstacles:
+        return ""
+    first, more = stream.obstacles[0].strip().rstrip("."), len(stream.obstacles) - 1
+    return f"It does not fit {stream.chip}: {first}{f', and {more} more' if more else ''}."
 
 
 def stream_check(stream: PulseStream) -> str:

@@ -124,6 +124,8 @@ def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
     for name, value in pulse_tables.stream(pulse.stream, pulse.fps).rows:
         stream.add_row(Text(name), Text(printable(value)))
     console.print(stream)
+    if pulse.stream.obstacles:
+        _print_note(pulse_tables.obstacles(pulse.stream), console, loud=True)
     _print_note(pulse_tables.stream_check(pulse.stream), console, loud=pulse.stream.differing > 0)
 
 

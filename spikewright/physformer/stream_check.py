@@ -114,7 +114,7 @@ def stream_part(system: System, shown: NDArray[np.float32], chip: Chip) -> tuple
         neurons=fitted.neurons,
         synapses=fitted.synapses,
         chip=chip.title,
-        fits=fitted.fits,
+        obstacles=[f"{f.node}: {f.detail}; {f.remedy}" for f in fitted.findings if f.severity == "error"],
         cores=fitted.cores_placed,
         longest_delay=balance_cost(program).longest_delay,
         latency_steps=behind.steps,

@@ -158,7 +158,7 @@ PULSE_EXTREMES: dict[str, dict[str, Any]] = {
         "pulse__videos": 1,
         "pulse__clips": 1,
         "pulse__stream__chip": EVIL,
-        "pulse__stream__fits": False,
+        "pulse__stream__obstacles": [EVIL, "no room"],
         "pulse__stream__cores": None,
     },
     "huge": {

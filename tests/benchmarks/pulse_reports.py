@@ -130,7 +130,7 @@ def pulse_data() -> dict[str, Any]:
             "neurons": 2_496,
             "synapses": 390_241,
             "chip": "Loihi 2",
-            "fits": True,
+            "obstacles": [],
             "cores": 4,
             "longest_delay": 24,
             "latency_steps": 32,

@@ -119,7 +119,7 @@ ROWS, STREAM = pulse_data()["rows"], pulse_data()["stream"]
         ({"fps": 0.0}, "greater than 0"),
         ({"stream": STREAM | {"differing": 798_721}}, "`differing` is 798721 of 798720 `neuron_steps`"),
         ({"stream": STREAM | {"behind_frames": [34, 31]}}, "give the least first"),
-        ({"stream": STREAM | {"cores": None}}, "`fits` is true without `cores`"),
+        ({"stream": STREAM | {"cores": None}}, "`cores` is missing without `obstacles`"),
         ({"stream_reason": "its masks count over a clip"}, "`stream_reason` is given beside a `stream`"),
     ],
 )  # fmt: skip
@@ -338,8 +338,11 @@ def test_a_stream_that_is_not_there_or_differs_is_noted() -> None:
         assert "Not on a stream: its masks count over all of a clip." in text, view
     assert "it was not measured" in whole(make_pulse_report(pulse__stream=None))["page"]
     assert "**Note: 2 clips streamed between silence: 3 of" in render_markdown(parted)
-    row = dict(pulse_tables.stream(pulse_of(parted).stream.model_copy(update={"fits": False}), 30.0).rows)  # type: ignore[union-attr]
-    assert row["Cores of Loihi 2"] == "4, does not fit"
+    words = ["meeting: membrane decay 4096 exceeds 4095; use 4095", "out: no room; make it smaller"]
+    large = make_pulse_report(pulse__stream__obstacles=words)
+    for view, text in whole(large).items():
+        assert f"It does not fit Loihi 2: {words[0]}, and 1 more." in text, view
+        assert "4, does not fit" in text, view
 
 
 def test_figures_that_do_not_exist_are_called_undefined() -> None:
