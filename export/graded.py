@@ -182,7 +182,12 @@ def lower(
             )
         none = np.zeros(prod(node.shape), np.int64)
         neuron = replace(
-            neuron, threshold=none, readout=False, payload_bits=plan.widths[name], payload_shift=shift
+            neuron,
+            threshold=none,
+            membrane_decay=none + formats.DECAY_ONE,
+            readout=False,
+            payload_bits=plan.widths[name],
+            payload_shift=shift,
         )
     out[name] = neuron
     return out

@@ -284,7 +284,8 @@ def integer_neuron(node: LIF | LI, scale: Floats, bias: Floats, *, static: bool,
         shape=node.shape,
         # A decay of zero would be a register of -1, which only a simulator has.
         current_decay=np.maximum(current_decay - formats.CURRENT_DECAY_OFFSET, 0),
-        membrane_decay=membrane_decay,
+        # The chip's register ends one short of all: of a membrane that should be forgotten 1/4096 stays.
+        membrane_decay=np.minimum(membrane_decay, formats.MEMBRANE_DECAY_MAX),
         threshold=threshold,
         bias_mantissa=mantissa,
         bias_exponent=exponent,
