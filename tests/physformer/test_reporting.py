@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spikewright.benchmarks.report.pulse import LEAST_COST, RATES
+from spikewright.benchmarks.report.schema import Report
 from spikewright.benchmarks.report.write import read_report
 from spikewright.physformer import reporting
 from spikewright.physformer.pricing import AC_JOULE, MAC_JOULE, host_macs
@@ -87,13 +88,17 @@ def test_what_is_exchanged_is_every_current_and_what_is_read(system: System, rep
     assert fed == (2 if system.network.reads_spikes else 1)
 
 
-def test_the_stream_is_measured_or_refused(workspace: Workspace, system: System, report) -> None:  # type: ignore[no-untyped-def]
+def test_the_stream_is_measured_or_refused(system: System, report: Report) -> None:
     pulse, program = report.pulse, system.blocks.program
+    assert pulse is not None
     if pulse.variant == "reproduction":
         assert pulse.stream is None
         assert "masks count over all of a clip" in pulse.stream_reason
         return
     found, tokens = pulse.stream, system.network.config.grid[0]
+    assert found is not None
+    assert found.cores is not None
+    assert report.fit.cores_placed is not None
     assert (found.differing, found.clips) == (0, reporting.STREAMED_CLIPS)
     assert found.neuron_steps == 2 * program.timesteps * sum(
         p.size for p in program.populations if not p.relay

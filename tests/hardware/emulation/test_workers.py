@@ -21,7 +21,7 @@ def test_parts_come_in_order_from_the_same_threads() -> None:
             met = threading.Barrier(2, timeout=30)
 
             def work(part: int, met: threading.Barrier = met) -> tuple[int, int]:
-                seen.add(threading.get_ident())
+                seen.add(threading.current_thread())  # kept, so that no later thread takes its number
                 met.wait()  # both threads at once
                 return part, torch.get_num_threads()
 
