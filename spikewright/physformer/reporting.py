@@ -19,6 +19,7 @@ from ..benchmarks.pulse.waves import pulse_of
 from ..benchmarks.report import pulse as told
 from ..benchmarks.report import schema as parts
 from ..benchmarks.report.pictures import Pictures
+from ..benchmarks.report.pulse_stream import PulseStream
 from ..benchmarks.report.write import write_report
 from ..deployment import fit_part
 from ..generating.counting import journeys, layers_of, placed
@@ -83,10 +84,8 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
         priced = pulse_energy(system.network.config, workspace.folder, twin, baseline, sums.sops)
     fitted = fit_part(hardware, fits[NAME])
     with steps("The blocks on a stream"):
-        streamed, reason = stream_part(system, sample[:STREAMED_CLIPS], hardware)
-    pulse = _pulse(recipe.data, system, judged, hosts, priced, frames).model_copy(
-        update={"stream": streamed, "stream_reason": reason}
-    )
+        streamed = stream_part(system, sample[:STREAMED_CLIPS], hardware)
+    pulse = _pulse(recipe.data, system, judged, hosts, priced, frames, streamed)
     rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes, models)
     with steps("Report and pictures"):
         report = parts.Report(
@@ -139,6 +138,7 @@ def _pulse(
     hosts: list[told.HostRow],
     priced: told.PulseEnergy,
     frames: int,
+    streamed: tuple[PulseStream | None, str],
 ) -> told.Pulse:
     rows = []
     for name in ("ann", "float", "int8", *CLASSICAL):
@@ -191,6 +191,8 @@ def _pulse(
         published_source="; ".join(dict.fromkeys(f"{m.source}, {m.data}" for m in published.values())),
         published_energy="; ".join(f"{c.what}: {c.value:g} {c.unit} ({c.source})" for c in claims),
         exchange_bytes=exchange_bytes(system.blocks.program),
+        stream=streamed[0],
+        stream_reason=streamed[1],
     )
 
 
