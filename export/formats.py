@@ -21,9 +21,8 @@ RESETS: tuple[Reset, ...] = get_args(Reset)
 DECAY_BITS = 12
 DECAY_ONE = 1 << DECAY_BITS  # a decay register of d keeps (4096 - d) / 4096
 CURRENT_DECAY_OFFSET = 1  # Lava hard-wires it, so that a register of 4095 forgets the current completely
-MEMBRANE_DECAY_MAX = (
-    DECAY_ONE - 1
-)  # what 12 bits hold; simulators take DECAY_ONE too, which forgets the membrane
+#: What 12 bits hold; simulators take DECAY_ONE too, which forgets the membrane.
+MEMBRANE_DECAY_MAX = DECAY_ONE - 1
 STATE_BITS = 24
 STATE_LIMIT = 1 << (STATE_BITS - 1)
 ALIGNMENT_SHIFT = 6  # synaptic sums and thresholds are aligned to the top of the state, biases are not
