@@ -13,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     model_serializer,
+    model_validator,
 )
 
 from . import esvae, physformer_layout, sdid, unet_layout, vector_quantised
@@ -144,6 +145,9 @@ class PulseData(Section):
         Computed videos of either split, each of a subject of its own.
     train_share : float
         Share of a data set's subjects, the first ones, that is trained on.
+    renewed : bool
+        Every epoch sees computed videos of subjects of its own, ``train_videos`` of them: a network cannot learn by
+        heart what it sees once.
     """
 
     name: Literal["synthetic", "ubfc-rppg", "pure", "ubfc-phys", "mmpd"] = "synthetic"
@@ -154,6 +158,15 @@ class PulseData(Section):
     train_videos: PositiveInt = 80
     test_videos: PositiveInt = 200
     train_share: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    renewed: bool = False
+
+    @model_validator(mode="after")
+    def _only_what_is_computed_is_renewed(self) -> PulseData:
+        if self.renewed and self.name != "synthetic":
+            raise ValueError(
+                f"renewed: the videos of {self.name} are as many as there are; leave it out, or take name = 'synthetic'"
+            )
+        return self
 
 
 class DataRecipe(Section):

@@ -66,6 +66,7 @@ def train(
     folder: Path,
     seed: int,
     labels: Tensor | None = None,
+    renew: Callable[[int], tuple[Tensor, Tensor | None]] | None = None,
     accelerator: str = "auto",
     devices: int | str = 1,
     precision: Any = "32-true",
@@ -89,6 +90,8 @@ def train(
         Takes ``checkpoint.safetensors``, ``metrics.csv`` and TensorBoard events.
     labels : Tensor, optional
         Class of each sample (N,), handed to ``losses`` where given.
+    renew : callable, optional
+        Samples and labels of an epoch after the first, counted from 0, as many as ``images``; by default those again.
     accelerator, devices, precision
         As Lightning Fabric takes them.
     resume : bool
@@ -136,6 +139,7 @@ def train(
 
     model.train()
     order = torch.empty(0)
+    shown, targets = images, labels
     board = _Metrics(folder) if fabric.is_global_zero else None
     whole = True  # no step is half done: what is in memory may be saved
     try:
@@ -147,17 +151,19 @@ def train(
                     order = torch.randperm(
                         count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
                     )
+                    if renew is not None and epoch:
+                        shown, targets = renew(epoch)
                 chosen = order[position * batch : (position + 1) * batch][
                     fabric.global_rank :: fabric.world_size
                 ]
                 for group, lr in zip(optimiser.param_groups, base, strict=True):
                     group["lr"] = lr * factor(recipe.schedule, state.step, total)
-                chosen = chosen.to(images.device)
+                chosen = chosen.to(shown.device)
                 if hasattr(network, "progress"):  # its losses change while it is trained
                     changing: Any = network
                     changing.progress = state.step / total
-                target = {} if labels is None else {"labels": labels[chosen]}
-                losses = model.losses(images[chosen], recipe.rate_penalty, **target)
+                target = {} if targets is None else {"labels": targets[chosen].to(fabric.device)}
+                losses = model.losses(shown[chosen].to(fabric.device), recipe.rate_penalty, **target)
                 wrapped.zero_grad()
                 fabric.backward(losses["total"])
                 if recipe.clip is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from .models.physformer_ann import PhysFormer
 from .models.pulse_losses import PulseLoss, negative_pearson
 from .models.pulse_network import FPS, PulseNetwork
 from .models.recipe import PulseData
-from .physformer.data import recordings
+from .physformer.data import Video, recordings
 from .recipe import PulseRecipe
 from .stage import Samples, Split, Stage
 
@@ -32,12 +32,36 @@ def clips_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> 
 
     Clips lie in a file that goes with the array: a thousand videos of half a minute take 6 GB.
     """
+    return _in_a_file(
+        recordings(
+            _data(workspace), split, workspace.recipe.train_seed, MOST_VIDEOS if split == "test" else None
+        )
+    )
+
+
+def clips_of_epochs(workspace: Workspace) -> Callable[[int], Samples] | None:
+    """What computes the training clips of an epoch after the first, where the recipe wants them renewed."""
+    data = _data(workspace)
+    if not data.renewed:
+        return None
+
+    def clips(epoch: int) -> Samples:
+        subjects = range(epoch * data.train_videos, (epoch + 1) * data.train_videos)
+        return _in_a_file(recordings(data, "train", workspace.recipe.train_seed, chosen=subjects))
+
+    return clips
+
+
+def _data(workspace: Workspace) -> PulseData:
     data = workspace.recipe.data
     assert isinstance(data, PulseData)
-    most = MOST_VIDEOS if split == "test" else None
+    return data
+
+
+def _in_a_file(videos: Iterable[Video]) -> Samples:
     labels = []
     with TemporaryFile() as file:
-        for video in recordings(data, split, workspace.recipe.train_seed, most):
+        for video in videos:
             video.clips.astype(np.float16).tofile(file)
             labels.append(video.labels)
         file.flush()
@@ -76,6 +100,10 @@ def _physformer_ann(recipe: PulseRecipe, data: Any) -> nn.Module:
 
 
 STAGES: dict[str, Stage] = {
-    "physformer": Stage("Spiking-PhysFormer", "pearson", _physformer, clips_of, evaluate_network),
-    "physformer_ann": Stage("ANN twin", "pearson", _physformer_ann, clips_of, evaluate_network),
+    "physformer": Stage(
+        "Spiking-PhysFormer", "pearson", _physformer, clips_of, evaluate_network, renewed=clips_of_epochs
+    ),
+    "physformer_ann": Stage(
+        "ANN twin", "pearson", _physformer_ann, clips_of, evaluate_network, renewed=clips_of_epochs
+    ),
 }

@@ -41,6 +41,9 @@ class Stage:
         Figures of a trained network over a test split.
     begin : callable
         Called with network and training samples before training.
+    renewed : callable
+        From a workspace, what gives the training samples of an epoch after the first (counted from 0); None where all
+        epochs see the same.
     """
 
     title: str
@@ -49,6 +52,7 @@ class Stage:
     samples: Callable[[Workspace, Split, Mapping[str, Path]], Samples]
     evaluate: Callable[[Any, Samples], dict[str, float]]
     begin: Callable[[Any, Tensor], None] = lambda network, samples: None
+    renewed: Callable[[Workspace], Callable[[int], Samples] | None] = lambda workspace: None
 
 
 def images_of(workspace: Workspace, split: Split, before: Mapping[str, Path]) -> Samples:

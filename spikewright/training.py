@@ -11,6 +11,7 @@ import torch
 from .models.checkpoint import load_tensors, save_tensors
 from .models.train import train
 from .progress import Steps
+from .stage import Samples
 from .workspace import Workspace
 
 
@@ -70,16 +71,17 @@ def _train(
             step.update(progress.step, progress.steps)
             step.say(f"epoch {progress.epoch} {stage.shown} {progress.losses[stage.shown]:.4f}")
 
-        samples = stage.samples(workspace, "train", before)
-        inputs = torch.from_numpy(samples.inputs)
+        inputs, labels = _tensors(stage.samples(workspace, "train", before))
         stage.begin(network, inputs)
+        renewed = stage.renewed(workspace)
         rows = train(
             network,
             inputs,
             recipe,
             folder=folder,
             seed=workspace.recipe.train_seed,
-            labels=None if samples.labels is None else torch.from_numpy(samples.labels),
+            labels=labels,
+            renew=None if renewed is None else lambda epoch: _tensors(renewed(epoch)),
             accelerator=accelerator,
             devices=devices,
             precision=precision,
@@ -95,3 +97,9 @@ def _train(
     path = folder / "weights.safetensors"
     save_tensors(path, network.state_dict(), metadata)
     return path
+
+
+def _tensors(samples: Samples) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return torch.from_numpy(samples.inputs), None if samples.labels is None else torch.from_numpy(
+        samples.labels
+    )

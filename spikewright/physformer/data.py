@@ -62,16 +62,22 @@ def recordings(
     most : int, optional
         So many videos at most.
     chosen : sequence of int, optional
-        Numbers of the videos within the split, in the order wanted; by default all of them.
+        Numbers of the videos within the split, in the order wanted; by default all of them. Computed videos do not
+        end with the split: any subject of the training split below 100,000 may be asked for.
 
     Raises
     ------
     BuildError
-        A split without a single video.
+        A split without a single video, or a computed one that would be of a test subject.
     """
     if data.name == "synthetic":
         first = 0 if split == "train" else FIRST_TEST_SUBJECT
         numbers = range(count_recordings(data, split)) if chosen is None else chosen
+        if split == "train" and max(numbers, default=0) >= FIRST_TEST_SUBJECT:
+            raise BuildError(
+                f"data.train_videos ({data.train_videos}): training would see subject {max(numbers):,}, and tests are "
+                f"made on those from {FIRST_TEST_SUBJECT:,}; take fewer videos or epochs"
+            )
         for number in numbers[:most]:
             yield video_of(generate(first + number, data.level, data.video_frames, data.image, seed), data)
         return

@@ -258,3 +258,35 @@ def test_normalisations_are_estimated_anew_whatever_they_held() -> None:
         reestimate_batch_norm(network, images(), 20)
     assert same_weights(*networks)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Seeing(ESVAE):
+    """Keeps every batch."""
+
+    def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
+        self.__dict__.setdefault("seen", []).append(images)
+        return super().losses(images, rate_penalty)
+
+
+def renewed(epoch: int) -> tuple[Tensor, None]:
+    return images().roll(epoch, 2), None
+
+
+def test_renewed_samples_are_those_of_their_epoch(tmp_path: Path) -> None:
+    network, _ = run(tmp_path, fresh(Seeing), renew=renewed)
+    for epoch in range(3):
+        known = [image.flatten() for image in images().roll(epoch, 2)]
+        for batch in network.seen[3 * epoch : 3 * epoch + 3]:
+            assert all(any(torch.equal(one.flatten(), image) for image in known) for one in batch)
+
+
+@pytest.mark.parametrize("step", [3, 5, 9])
+def test_training_on_renewed_samples_resumes_to_the_same_weights(step: int, tmp_path: Path) -> None:
+    straight, rows = run(tmp_path / "a", renew=renewed)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "b", renew=renewed, report=stop_at(step, KeyboardInterrupt()))
+    resumed, again = run(tmp_path / "b", renew=renewed)
+    assert same_weights(resumed, straight)
+    assert again == rows
+    plain, _ = run(tmp_path / "c")
+    assert not same_weights(plain, straight)
