@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import PulseError
 from .heart_rate import heart_rate, signal_to_noise
@@ -51,6 +51,37 @@ class Scores:
     wave_correlation: float
     mae_interval: tuple[float, float] | None
     flat: int
+
+
+@dataclass(frozen=True, eq=False)
+class Judgements:
+    """Heart rates and likeness of waves, a video or clip each.
+
+    Attributes
+    ----------
+    videos : ndarray of int64
+        Number of the video that it is of.
+    rates, references : ndarray of float64
+        Heart rates of prediction and reference, bpm; that of a flat prediction is the lower end of the band.
+    wave_correlation : ndarray of float64
+        Correlation of predicted and reference wave; 0 where the prediction is flat.
+    snr : ndarray of float64
+        Signal-to-noise ratio at the reference rate, dB; NaN where the prediction is flat.
+    flat : ndarray of bool
+        Predictions without any pulse.
+    """
+
+    videos: NDArray[np.int64]
+    rates: Wave
+    references: Wave
+    wave_correlation: Wave
+    snr: Wave
+    flat: NDArray[np.bool_]
+
+    @property
+    def errors(self) -> Wave:
+        """Absolute errors of the heart rate, bpm."""
+        return np.abs(self.rates - self.references)
 
 
 def score(
@@ -97,14 +128,51 @@ def score(
     PulseError
         Waves do not pair up, are too short or not finite, or a reference is flat.
     """
+    found = judge(
+        predicted_waves,
+        reference_waves,
+        fps,
+        by,
+        clip_length,
+        differences=differences,
+        max_lag=max_lag,
+        low=low,
+        high=high,
+    )
+    errors, rates, truths = found.errors, found.rates, found.references
+    return Scores(
+        mae=float(errors.mean()),
+        rmse=float(np.sqrt((errors**2).mean())),
+        mape=float(100 * (errors / truths).mean()),
+        pearson=_correlation(rates, truths) if np.ptp(rates) > 0 and np.ptp(truths) > 0 else None,
+        snr=None if np.isnan(found.snr).all() else float(np.nanmean(found.snr)),
+        count=len(errors),
+        wave_correlation=float(found.wave_correlation.mean()),
+        mae_interval=_interval(errors, found.videos, seed),
+        flat=int(found.flat.sum()),
+    )
+
+
+def judge(
+    predicted_waves: Sequence[ArrayLike],
+    reference_waves: Sequence[ArrayLike],
+    fps: float,
+    by: Literal["video", "clip"] = "video",
+    clip_length: int = 160,
+    *,
+    differences: bool = False,
+    max_lag: float = 0.0,
+    low: float = LOW,
+    high: float = HIGH,
+) -> Judgements:
+    """What :func:`score` takes the mean of, one by one; parameters and errors are those of :func:`score`."""
     pairs = _pairs(predicted_waves, reference_waves)
     if by not in ("video", "clip"):
         raise PulseError(f'by is {by!r}; choose "video" or "clip"')
     if by == "clip" and clip_length < SHORTEST:
         raise PulseError(f"clip_length is {clip_length}; give {SHORTEST} or more")
     pulse = pulse_of if differences else pulse_band
-    rates, references, ratios, likeness, videos = [], [], [], [], []
-    flat = 0
+    rows = []
     for video, pair in enumerate(pairs):
         for clip, (predicted, reference) in enumerate(
             _pieces(pair, clip_length if by == "clip" else None, video)
@@ -115,28 +183,14 @@ def score(
                 where = f"reference wave {video}" + (f", clip {clip}," if by == "clip" else "")
                 raise PulseError(f"{where} is flat: it has no heart rate; leave the video out")
             rate = heart_rate(ours, fps, low, high)
-            if np.isnan(rate):
-                flat += 1
-                rate = 60 * low
-            else:
-                ratios.append(signal_to_noise(ours, truth, fps, low, high))
-            rates.append(rate)
-            references.append(truth)
-            likeness.append(_likeness(ours, theirs, round(max_lag * fps)))
-            videos.append(video)
-    found, truths = np.array(rates), np.array(references)
-    errors = np.abs(found - truths)
-    return Scores(
-        mae=float(errors.mean()),
-        rmse=float(np.sqrt((errors**2).mean())),
-        mape=float(100 * (errors / truths).mean()),
-        pearson=_correlation(found, truths) if np.ptp(found) > 0 and np.ptp(truths) > 0 else None,
-        snr=float(np.mean(ratios)) if ratios else None,
-        count=len(errors),
-        wave_correlation=float(np.mean(likeness)),
-        mae_interval=_interval(errors, np.array(videos), seed),
-        flat=flat,
+            flat = bool(np.isnan(rate))
+            ratio = np.nan if flat else signal_to_noise(ours, truth, fps, low, high)
+            likeness = _likeness(ours, theirs, round(max_lag * fps))
+            rows.append((video, 60 * low if flat else rate, truth, likeness, ratio, flat))
+    videos, rates, truths, likenesses, ratios, flats = (
+        np.array(column) for column in zip(*rows, strict=True)
     )
+    return Judgements(videos, rates, truths, likenesses, ratios, flats)
 
 
 def _pairs(predicted: Sequence[ArrayLike], reference: Sequence[ArrayLike]) -> list[tuple[Wave, Wave]]:
@@ -187,9 +241,7 @@ def _likeness(predicted: Wave, reference: Wave, lag: int) -> float:
     )
 
 
-def _interval(
-    errors: Wave, videos: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int
-) -> tuple[float, float] | None:
+def _interval(errors: Wave, videos: NDArray[np.int64], seed: int) -> tuple[float, float] | None:
     """95 % percentile interval of the mean error, whole videos resampled: the clips of one are not independent."""
     if videos[-1] == 0:
         return None

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..benchmarks.pulse.baselines import chrom, green, pos
-from ..benchmarks.pulse.scores import Scores, score
+from ..benchmarks.pulse.scores import Judgements, Scores, score
+from ..benchmarks.pulse.scores import judge as judge_waves
 from ..generating.tally import Tally
 from ..hardware import host
 from ..hardware.emulator import Emulator
@@ -53,6 +54,10 @@ class Judged:
         reference = self.waves["reference"][: len(own)]
         video = score(own, reference, FPS, differences=True)
         return video, score(own, reference, FPS, "clip", frames, differences=True)
+
+    def by_video(self, name: str) -> Judgements:
+        """Heart rates and likeness of waves, a video each."""
+        return judge_waves(self.waves[name], self.waves["reference"], FPS, differences=True)
 
 
 def judge(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewright.benchmarks.errors import PulseError
-from spikewright.benchmarks.pulse.scores import _interval, score
+from spikewright.benchmarks.pulse.scores import _interval, judge, score
 from spikewright.benchmarks.pulse.waves import pulse_of
 
 from .synthetic import beats, sine
@@ -31,6 +31,17 @@ def test_errors_are_those_of_the_rates() -> None:
     assert found.wave_correlation == pytest.approx(1 / 3, abs=0.05)
     assert found.mae_interval is not None
     assert found.mae_interval[0] <= found.mae <= found.mae_interval[1]
+
+
+def test_judgements_come_video_by_video() -> None:
+    ours = [*waves(63, 80, 112)[:2], np.zeros(735)]
+    found = judge(ours, waves(60, 80, 120), FPS)
+    assert found.videos.tolist() == [0, 1, 2]
+    assert found.flat.tolist() == [False, False, True]
+    assert found.errors == pytest.approx([3, 0, 75], abs=0.7)  # silence counts as 45 bpm
+    assert found.wave_correlation == pytest.approx([0, 1, 0], abs=0.1)
+    assert np.isnan(found.snr).tolist() == [False, False, True]
+    assert score(ours, waves(60, 80, 120), FPS).mae == found.errors.mean()
 
 
 def test_what_predicts_the_reference_is_without_error() -> None:
