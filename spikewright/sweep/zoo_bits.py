@@ -128,6 +128,7 @@ def main(given: Sequence[str] | None = None) -> int:
     parser.add_argument("--samples", type=int, help=f"test samples of each (default: {_counted(None)})")
     parser.add_argument("--workers", type=int, help="processes (default: as many as processors)")
     parser.add_argument("--collect", action="store_true", help="measure nothing: write what is known so far")
+    parser.add_argument("--retry-failed", action="store_true", help="measure again what failed")
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(given)
     if any(number is not None and number < 1 for number in (options.samples, options.workers)):
@@ -138,7 +139,8 @@ def main(given: Sequence[str] | None = None) -> int:
             if options.collect:
                 results = stored(points, store, steps.note)
             else:
-                results = run(points, store, Cluster(None, options.workers), steps)
+                where = Cluster(None, options.workers)
+                results = run(points, store, where, steps, retry_failed=options.retry_failed)
         write_results(results, max(point.samples for point in points), FOLDER)
     except USER_ERRORS as error:
         print(f"error: {error}", file=sys.stderr)

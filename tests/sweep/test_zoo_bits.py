@@ -102,3 +102,22 @@ def test_an_unknown_recipe_is_named(
     assert said.startswith("error: ")
     assert "no-such-recipe" in said
     assert not list(tmp_path.rglob("*.md"))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_failed_is_measured_again_on_demand(
+    again: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sweep's own tests see to it that it is; here the failure stays in the exit status."""
+    asked = []
+
+    def kept(
+        points: object, store: object, where: object, steps: object, *, retry_failed: bool
+    ) -> list[Result]:
+        asked.append(retry_failed)
+        return results({(8, 0): 0.1})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("spikewright.sweep.zoo_bits.run", kept)
+    assert main(["esvae-digits", "--out", "page.md", *(["--retry-failed"] if again else [])]) == 1
+    assert asked == [again]
