@@ -147,7 +147,7 @@ class PulseData(Section):
         Share of a data set's subjects, the first ones, that is trained on.
     renewed : bool
         Every epoch sees computed videos of subjects of its own, ``train_videos`` of them: a network cannot learn by
-        heart what it sees once.
+        heart what it sees once. Those of the first epoch and of the one under way lie on disk.
     """
 
     name: Literal["synthetic", "ubfc-rppg", "pure", "ubfc-phys", "mmpd"] = "synthetic"

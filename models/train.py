@@ -152,6 +152,7 @@ def train(
                         count, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)
                     )
                     if renew is not None and epoch:
+                        shown, targets = images, labels  # lets go of the epoch before, ahead of the next
                         shown, targets = renew(epoch)
                 chosen = order[position * batch : (position + 1) * batch][
                     fabric.global_rank :: fabric.world_size

@@ -100,6 +100,5 @@ def _train(
 
 
 def _tensors(samples: Samples) -> tuple[torch.Tensor, torch.Tensor | None]:
-    return torch.from_numpy(samples.inputs), None if samples.labels is None else torch.from_numpy(
-        samples.labels
-    )
+    labels = None if samples.labels is None else torch.from_numpy(samples.labels)
+    return torch.from_numpy(samples.inputs), labels
