@@ -15,7 +15,7 @@ from .physformer_host import PatchEmbedding, Predictor
 from .physformer_layout import PhysFormerConfig
 from .pulse_losses import PulseLoss
 from .pulse_network import PulseNetwork
-from .spiking_attention import Change, Coincidence, Fire, ParallelBlock, lif
+from .spiking_attention import Change, Coincidence, Fire, ParallelBlock, ValueBlock, lif
 
 
 class SpikingPhysFormer(PulseNetwork):
@@ -26,7 +26,9 @@ class SpikingPhysFormer(PulseNetwork):
         self.embedding = PatchEmbedding(config)
         self.names = [f"block{index}" for index in range(config.blocks)]
         for name in self.names:
-            self.add_module(name, ParallelBlock(config, name))
+            self.add_module(
+                name, (ValueBlock if config.attention == "values" else ParallelBlock)(config, name)
+            )
         self.final_n = lif()
         # Sums over the time steps what the blocks of the published variant add.
         self.readout = snn.Leaky(beta=1.0, reset_mechanism="none", init_hidden=True, output=True)

@@ -7,6 +7,8 @@ from typing import Literal, TypeAlias
 
 #: ``reproduction``: the published read-out and mask. ``deployment``: what of it depends on the spiking blocks.
 Variant: TypeAlias = Literal["reproduction", "deployment"]
+#: ``mask``: the published attention, which lets spikes through or not. ``values``: tokens exchange values.
+Attention: TypeAlias = Literal["mask", "values"]
 HALVINGS = 3  # of height and width by the stem
 PATCH_FRAMES = 4  # frames a token covers, which the head undoes
 
@@ -37,8 +39,10 @@ class PhysFormerConfig:
     variant : str
         ``deployment`` reads spikes alone, sums coincidences over the tokens of one time slice, and has a stem that
         mixes no frames; ``reproduction`` reads the stream, and sums over all tokens.
+    attention : str
+        ``mask`` is the published one; with ``values``, tokens read what keys and values of all of a clip have in common.
     heads : int
-        Of the twin's attention.
+        Of the twin's attention, and of ``values``.
     """
 
     image: tuple[int, int] = (32, 32)
@@ -50,6 +54,7 @@ class PhysFormerConfig:
     patch: tuple[int, int] = (2, 2)
     timesteps: int = 4
     variant: Variant = "deployment"
+    attention: Attention = "mask"
     heads: int = 4
 
     def __post_init__(self) -> None:
@@ -78,6 +83,11 @@ class PhysFormerConfig:
     def reach(self) -> int:
         """Token frames to either side that a block looks at: one by its queries, perhaps more by its MLP."""
         return max(1, self.mlp_frames // 2)
+
+    @property
+    def counts_all(self) -> bool:
+        """Whether coincidences are counted over all of a clip, so that none can be told before its end."""
+        return self.variant == "reproduction" or self.attention == "values"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -19,7 +19,7 @@ from pydantic import (
 from . import esvae, physformer_layout, sdid, unet_layout, vector_quantised
 from .codebook import Start
 from .esvae import ESVAEConfig
-from .physformer_layout import PhysFormerConfig, Variant
+from .physformer_layout import Attention, PhysFormerConfig, Variant
 from .schedules import Schedule
 from .sdid import SDIDConfig
 from .unet_layout import Build, UNetConfig
@@ -111,13 +111,14 @@ class PhysFormerModel(Section):
         Published system.
     size : str
         Named size; single fields below override it.
-    variant, width, blocks, ratio, mlp_frames, patch, timesteps
+    variant, attention, width, blocks, ratio, mlp_frames, patch, timesteps
         As in :class:`~spikewright.models.physformer_layout.PhysFormerConfig`.
     """
 
     kind: Literal["spiking-physformer"]
     size: Literal["micro", "S", "paper"] = "S"
     variant: Variant = "deployment"
+    attention: Attention = "mask"
     width: PositiveInt | None = None
     blocks: PositiveInt | None = None
     ratio: PositiveInt | None = None
@@ -354,6 +355,7 @@ def physformer_config(model: PhysFormerModel, data: PulseData) -> PhysFormerConf
         patch=model.patch or base.patch,
         timesteps=model.timesteps or base.timesteps,
         variant=model.variant,
+        attention=model.attention,
     )
 
 

@@ -129,6 +129,7 @@ class Pulse(Part):
     """Accuracy of heart rates and waves, and what the spikes contribute."""
 
     variant: Literal["deployment", "reproduction"]
+    attention: Literal["mask", "values"]
     data: str = Field(description="What the videos are, in words.")
     videos: Count
     clips: Count

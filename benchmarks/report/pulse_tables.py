@@ -26,13 +26,18 @@ _VARIANTS = {
     "deployment": "the host reads spikes only, so no value gets past the chip",
     "reproduction": "built as published: the host's own features reach its last layers beside the spikes",
 }
+_ATTENTIONS = {
+    "mask": "a mask for each channel, as published",
+    "values": "tokens exchange values: queries read what keys and values of all of a clip have in common",
+}
 
 
 def opening(pulse: Pulse) -> str:
     """What was judged, in figures."""
     return (
         f"Heart rates and pulse waves of {_plural(pulse.videos, 'face video')} ({pulse.data.strip().rstrip('.')}), cut into "
-        f"{_plural(pulse.clips, 'clip')}. {sample_note(pulse)} Variant: {pulse.variant}, {_VARIANTS[pulse.variant]}."
+        f"{_plural(pulse.clips, 'clip')}. {sample_note(pulse)} Variant: {pulse.variant}, {_VARIANTS[pulse.variant]}. "
+        f"Attention: {_ATTENTIONS[pulse.attention]}."
     )
 
 

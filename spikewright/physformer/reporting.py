@@ -162,6 +162,7 @@ def _pulse(
     published, claims = load_published(), load_energy_claims()
     return told.Pulse(
         variant=system.network.config.variant,
+        attention=system.network.config.attention,
         data=_in_words(data),
         videos=len(judged.waves["reference"]),
         clips=judged.tally.samples,

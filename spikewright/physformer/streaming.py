@@ -44,9 +44,9 @@ def stream_blocks(system: System, period: int | None = None) -> Program:
     Raises
     ------
     BuildError
-        The published variant: its masks count over all of a clip, and its predictor reads the stream.
+        Attention counts over all of a clip, as that of the published variant does.
     """
-    _refuse_reproduction(system.network)
+    _refuse_whole_clips(system.network)
     return stream_program(system.blocks.program, period=period)
 
 
@@ -64,7 +64,7 @@ class TokenStream:
     """
 
     def __init__(self, network: SpikingPhysFormer, program: Program, backend: str = "emulator") -> None:
-        _refuse_reproduction(network)
+        _refuse_whole_clips(network)
         if backend not in STREAM_BACKENDS:
             raise BuildError(f"backend is {backend!r}; a stream runs on {' or '.join(STREAM_BACKENDS)}")
         self.network, self.program = network, program
@@ -179,8 +179,9 @@ def frames_behind(latency: Latency) -> tuple[int, int]:
     return waits + PATCH_FRAMES - 1, waits + 2 * PATCH_FRAMES - 2
 
 
-def _refuse_reproduction(network: SpikingPhysFormer) -> None:
-    if not network.reads_spikes:
+def _refuse_whole_clips(network: SpikingPhysFormer) -> None:
+    if network.config.counts_all:
+        kind = "attention with values" if network.config.attention == "values" else "the published variant"
         raise BuildError(
-            "the published variant does not stream: its masks count over all of a clip; take variant = 'deployment'"
+            f"{kind} does not stream, as it counts over all of a clip; take variant = 'deployment' with attention = 'mask'"
         )

@@ -83,6 +83,7 @@ def pulse_data() -> dict[str, Any]:
     """A pulse: the chip as good as the float network, the attention decorative, one population silent, one too busy."""
     return {
         "variant": "deployment",
+        "attention": "mask",
         "data": "synthetic faces with in-band motion, subjects apart from those trained on",
         "videos": 40,
         "clips": 240,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor
 
 from spikewright.models.physformer import SpikingPhysFormer
 from spikewright.models.physformer_ann import PhysFormer
-from spikewright.models.physformer_layout import SIZES, PhysFormerConfig, Variant
+from spikewright.models.physformer_layout import SIZES, Attention, PhysFormerConfig, Variant
 from spikewright.models.pulse_losses import PulseLoss
 from spikewright.models.pulse_network import WINDOW, outside
 from spikewright.models.train import reestimate_batch_norm
 
 VARIANTS: tuple[Variant, ...] = ("deployment", "reproduction")
+ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 SMALL = replace(SIZES["micro"], image=(16, 32), frames=24)
 
 
@@ -28,9 +30,10 @@ def awake(config: PhysFormerConfig, seed: int = 0) -> tuple[SpikingPhysFormer, T
     return network.eval(), clips
 
 
+@pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sequences_equal_single_steps(variant: Variant) -> None:
-    network, clips = awake(replace(SMALL, variant=variant, blocks=2))
+def test_sequences_equal_single_steps(variant: Variant, attention: Attention) -> None:
+    network, clips = awake(replace(SMALL, variant=variant, attention=attention, blocks=2))
     with torch.no_grad():
         waves, rasters = network.predict(clips)
         embedding = network.embedding(clips)
@@ -56,6 +59,47 @@ def test_every_layer_of_neurons_can_fire(variant: Variant, size: str) -> None:
     gates = [rate for name, rate in rates.items() if name.endswith(".gate_n")]
     assert max(rate for name, rate in rates.items() if not name.endswith(".gate_n")) < 0.5
     assert all((rate > 0.4) == (variant == "reproduction") for rate in gates), gates
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_layer_of_attention_with_values_can_fire(variant: Variant) -> None:
+    network, clips = awake(replace(SIZES["S"], variant=variant, attention="values", frames=32))
+    with torch.no_grad():
+        rates = {name: float(spikes.mean()) for name, spikes in network.predict(clips)[1].items()}
+    assert len(rates) == 8 * network.config.blocks + network.reads_spikes
+    assert 0.01 < min(rates.values()) <= max(rates.values()) < 0.5, rates
+
+
+def test_queries_read_what_keys_and_values_share() -> None:
+    """Against sums over all tokens: what is read is a query's share of a matrix of counts, a bit for each pair."""
+    network, clips = awake(replace(SMALL, attention="values", heads=2, blocks=1))
+    with torch.no_grad():
+        rasters = {k.removeprefix("block0."): v for k, v in network.predict(clips)[1].items()}
+
+    def heads(name: str) -> Tensor:  # (steps, N, heads, channels, tokens)
+        return rasters[name].flatten(3).unflatten(2, (2, 4))
+
+    counts = torch.einsum("tnhck,tnhdk->tnhcd", heads("key_n"), heads("value_n"))
+    found = rasters["meeting_n"].flatten(3).sum(3).unflatten(2, (2, 4, 4))
+    assert torch.equal(found, counts)
+    assert counts.any()
+    gates = rasters["gate_n"].squeeze(3).unflatten(2, (2, 4, 4))
+    wanted = torch.einsum("tnhck,tnhcd->tnhdk", heads("query_n"), gates)
+    read = rasters["masked_n"].flatten(3).unflatten(2, (2, 4, 4)).sum(3)
+    assert torch.equal(read, wanted)
+    assert wanted.any()
+
+
+def test_a_token_reads_another_ones_value_where_there_are_values_alone() -> None:
+    for attention in ATTENTIONS:
+        network, clips = awake(replace(SMALL, frames=64, attention=attention))
+        with torch.no_grad():
+            embedding = network.embedding(clips)
+            other = embedding.clone()
+            other[:, :, 0] += 3.0
+            read, moved = (network.see(e)[1]["block0.masked_n"] for e in (embedding, other))
+        far = (read != moved)[:, :, :, 3:]  # beyond what a query sees
+        assert bool(far.any()) == (attention == "values")
 
 
 def test_the_mlp_sees_as_many_slices_as_it_is_given() -> None:

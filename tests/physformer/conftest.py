@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from spikewright.models.physformer_layout import Variant
+from spikewright.models.physformer_layout import Attention, Variant
 from spikewright.physformer.system import System, export_system
 from spikewright.progress import Steps
 from spikewright.recipe import load_recipe
@@ -19,6 +19,7 @@ name = "pulse-tiny-{variant}"
 kind = "spiking-physformer"
 size = "micro"
 variant = "{variant}"
+attention = "{attention}"
 mlp_frames = {mlp_frames}
 [data]
 level = "easy"
@@ -45,18 +46,23 @@ videos = 3
 """
 
 
-def built(folder: Path, variant: Variant) -> Workspace:
+def built(folder: Path, variant: Variant, attention: Attention = "mask") -> Workspace:
     """A workspace with trained networks."""
     path = folder / f"{variant}.toml"
-    path.write_text(RECIPE.format(variant=variant, mlp_frames=5 if variant == "deployment" else 1))
+    frames = 5 if variant == "deployment" else 1
+    path.write_text(RECIPE.format(variant=variant, attention=attention, mlp_frames=frames))
     made = Workspace(load_recipe(str(path)), folder / variant)
     ensure_weights(made, Steps())
     return made
 
 
-@pytest.fixture(scope="session", params=["deployment", "reproduction"])
+@pytest.fixture(
+    scope="session",
+    params=[("deployment", "mask"), ("reproduction", "mask"), ("deployment", "values")],
+    ids="-".join,
+)
 def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return built(tmp_path_factory.mktemp("pulse"), request.param)
+    return built(tmp_path_factory.mktemp("pulse"), *request.param)
 
 
 @pytest.fixture(scope="session")

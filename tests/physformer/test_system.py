@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from spikewright.hardware import host, reference
 from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.lava import driver
 from spikewright.hardware.recording import compare
+from spikewright.models.spiking_attention import ValueBlock
 from spikewright.physformer.ablation import ABLATIONS, ablated
 from spikewright.physformer.accuracy import CLASSICAL, judge
 from spikewright.physformer.host_accuracy import host_accuracy
@@ -29,9 +32,14 @@ def shown(workspace: Workspace, system: System, count: int) -> np.ndarray:
 def test_populations_are_the_networks_layers_and_products(system: System) -> None:
     program, config = system.blocks.program, system.network.config
     named = {p.name: p.shape for p in program.populations}
-    gate = (config.width, config.grid[0] if system.network.reads_spikes else 1)
+    gate = (config.width, 1 if config.counts_all else config.grid[0])
     last = "final_n" if system.network.reads_spikes else "readout"
     inner = {f"block0_{n}": config.shape for n in ("enter_n", "query_n", "key_n", "meeting_n", "masked_n")}
+    if config.attention == "values":
+        pairs = config.width**2 // config.heads
+        gate = (pairs, 1)
+        inner |= {f"block0_{n}": (pairs, *config.grid) for n in ("meeting_n", "masked_n")}
+        inner["block0_value_n"] = config.shape
     hidden = (config.width * config.ratio, *config.grid[:1], config.grid[1] * config.grid[2])
     assert named.pop("block0_hidden_n") in (hidden, (config.width * config.ratio, *config.grid))
     assert named == {**inner, "block0_gate_n": gate, last: config.shape}
@@ -65,12 +73,20 @@ def test_lava_gives_the_same_integers(workspace: Workspace, system: System) -> N
 def test_products_fire_where_both_factors_do(workspace: Workspace, system: System) -> None:
     inputs, _ = host.encode(system.blocks.program, shown(workspace, system, 3))
     spikes = Emulator(system.blocks.program).run(inputs, detail="spikes").spikes
-    meeting = spikes["block0_query_n"] & spikes["block0_key_n"]
-    assert (spikes["block0_meeting_n"] == meeting).all()
     block = system.network.parallel_blocks[0]
+    if isinstance(block, ValueBlock):
+        key, value, query = (
+            spikes[f"block0_{name}"].reshape(-1, block.heads, block.size, prod(system.network.config.grid))
+            for name in ("key_n", "value_n", "query_n")
+        )
+        met, passing = key[:, :, :, None] & value[:, :, None], np.repeat(query[:, :, :, None], block.size, 3)
+    else:
+        met, passing = spikes["block0_query_n"] & spikes["block0_key_n"], spikes["block0_enter_n"]
+    meeting = met.reshape(spikes["block0_meeting_n"].shape)
+    assert (spikes["block0_meeting_n"] == meeting).all()
     gate = torch.from_numpy(spikes["block0_gate_n"]).reshape(-1, *_gate_shape(system)).float()
     spread = block.gate.spread(gate).numpy().reshape(meeting.shape).astype(np.uint8)
-    assert (spikes["block0_masked_n"] == (spread & spikes["block0_enter_n"])).all()
+    assert (spikes["block0_masked_n"] == (spread & passing.reshape(spread.shape))).all()
 
 
 def _gate_shape(system: System) -> tuple[int, ...]:
