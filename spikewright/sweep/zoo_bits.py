@@ -30,6 +30,8 @@ OUT, FOLDER = Path("docs/zoo_bits.md"), Path("build/zoo-bits")
 TUNE, SAMPLES = 300, 500
 #: Models whose samples run in no time and differ so much that few of them say little.
 MANY = {"esvae": 10_000}
+#: Recipes whose weights take more iterations to settle.
+LONGER = {"sddpm-mnist": 900}
 #: Energy model of the page.
 MODEL = "memory"
 #: Per cent of a float network's error that a deployment may add.
@@ -53,7 +55,7 @@ def planned(names: Sequence[str], samples: int | None = None) -> list[Planned]:
     found = []
     for name in names:
         own: dict[str, list[Any]] = {"recipe": [name]}
-        grids = {**own, "bits": [8], "tune": [0]}, {**own, "bits": [4], "tune": [0, TUNE]}
+        grids = {**own, "bits": [8], "tune": [0]}, {**own, "bits": [4], "tune": [0, LONGER.get(name, TUNE)]}
         taken = samples or MANY.get(load_recipe(name).model.kind, SAMPLES)
         found += plan(Spec(grids, taken).points(), taken)
     return found
@@ -61,7 +63,8 @@ def planned(names: Sequence[str], samples: int | None = None) -> list[Planned]:
 
 def page(results: Sequence[Result], samples: int | None, command: str) -> str:
     """The page: a row for each model and measure, a column for each way."""
-    head = ["model, measure", "float", "8 bits", "4 bits", f"4 bits, {TUNE} iterations of fine-tuning"]
+    longer = "".join(f"; {name}: {count}" for name, count in LONGER.items())
+    head = ["model, measure", "float", "8 bits", "4 bits", f"4 bits, fine-tuned ({TUNE} iterations{longer})"]
     lines = [
         "# Weight bits of the zoo", "",
         "Written by", "", f"    {command}", "",
@@ -104,7 +107,7 @@ def _counted(samples: int | None) -> str:
 
 def _way(result: Result) -> tuple[int, int]:
     values = result.planned.point.values
-    return values["bits"], values["tune"]
+    return values["bits"], TUNE if values["tune"] else 0
 
 
 def _cell(quality: Quality, limit: float | None) -> str:
