@@ -187,6 +187,15 @@ class PulseRecipe(Recipe):
             )
         return self
 
+    def decides(self, kind: str) -> dict[str, Any]:
+        """As :meth:`Recipe.decides`; the twin is that of every recipe with its stem."""
+        found = super().decides(kind)
+        found["train"] = {key: found["train"][key] for key in (kind, "loss")}
+        if kind == "physformer_ann":
+            for key in ("attention", "mlp_frames", "ratio", "timesteps"):
+                del found["model"][key]
+        return found
+
     def config(self) -> PhysFormerConfig:
         """Size of the network."""
         return physformer_config(self.model, self.data)

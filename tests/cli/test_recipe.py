@@ -18,8 +18,9 @@ from spikewright.workspace import Workspace
 @pytest.mark.parametrize("name", zoo_names())
 def test_shipped_recipes_are_valid_and_named_after_their_data(name: str) -> None:
     recipe = load_recipe(name)
-    other = {getattr(recipe.model, "build", "chip"), getattr(recipe.model, "variant", "deployment")}
-    suffix = "".join(f"-{name}" for name in other - {"chip", "deployment"})
+    usual = {"build": "chip", "variant": "deployment", "attention": "mask"}
+    other = {getattr(recipe.model, field, value) for field, value in usual.items()}
+    suffix = "".join(f"-{name}" for name in other - {*usual.values()})
     assert recipe.name == name == f"{recipe.model.kind}-{recipe.data.name}{suffix}"
 
 
@@ -54,6 +55,33 @@ def test_another_number_of_steps_asks_for_other_weights(tmp_path: Path) -> None:
     )
     bits = load_recipe("esvae-digits", {"quantise.bits": 4, "seed": 9})
     assert bits.training_digest == plain.training_digest
+
+
+def test_attention_of_either_kind_is_held_against_the_same_twin(tmp_path: Path) -> None:
+    changes = {
+        "attention": "values",
+        "mlp_frames": 1,
+        "ratio": 2,
+        "timesteps": 2,
+        "variant": "reproduction",
+        "width": 16,
+    }
+    plain = Workspace(load_recipe("spiking-physformer-synthetic"), tmp_path)
+    twin, begins = plain.weights("physformer_ann"), plain.fresh_network("physformer_ann").state_dict()
+    assert twin == zoo() / "spiking-physformer-synthetic.physformer_ann.safetensors"
+    for field, value in changes.items():
+        other = Workspace(load_recipe("spiking-physformer-synthetic", {f"model.{field}": value}), tmp_path)
+        assert other.weights("physformer") != plain.weights("physformer")
+        shared = field not in ("variant", "width")
+        assert (other.weights("physformer_ann") == twin) == shared
+        found = other.fresh_network("physformer_ann").state_dict()
+        same = all(
+            value.shape == found[name].shape and bool((value == found[name]).all())
+            for name, value in begins.items()
+        )
+        assert same == shared
+    losses = Workspace(load_recipe("spiking-physformer-synthetic", {"train.loss.eta": 2.0}), tmp_path)
+    assert losses.weights("physformer_ann") is None
 
 
 def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
