@@ -68,9 +68,9 @@ def test_a_budget_is_never_more_than_the_recipe(name: str) -> None:
             assert used <= most
             assert full is None or used <= full
     assert budgeted(name, full=True) == own
-    assert limited.decides("unet" if "sddpm" in name else "") == own.decides(
-        "unet" if "sddpm" in name else ""
-    )
+    kinds = {"sddpm": "unet", "spiking-physformer": "physformer"}
+    trained = kinds.get(own.model.kind, "")
+    assert limited.decides(trained) == own.decides(trained)
     for row in rows(name, limited, 10_000):
         assert row.used <= row.full
 

@@ -12,7 +12,7 @@ from spikewright.sweep.figures import Failure, Record
 from spikewright.sweep.grid import Spec
 from spikewright.sweep.plan import plan
 from spikewright.sweep.run import Result
-from spikewright.sweep.zoo_bits import TUNE, main, page, planned, shipped
+from spikewright.sweep.zoo_bits import LONGER, TUNE, main, page, planned, shipped
 
 from .points import figures
 
@@ -52,6 +52,13 @@ def test_changes_are_against_float_and_held_against_their_limits(tuned: float, m
 def test_what_was_not_measured_is_a_dash() -> None:
     text = page(results({(4, 0): 0.1}), 10, "c")
     assert "| esvae-digits, error (MSE) | 0.1 | – | +0.0 % (± 2.0) | – |" in text
+
+
+def test_some_are_tuned_for_longer() -> None:
+    tuned = {p.point.recipe: p.point.values["tune"] for p in planned(["sddpm-mnist", NAMES[0]], 10)}
+    assert tuned == {**LONGER, NAMES[0]: TUNE}
+    longer = [Result(point, None) for point in planned(["sddpm-mnist"], 10)]
+    assert "fine-tuned (300 iterations; sddpm-mnist: 900)" in page(longer, 10, "c")
 
 
 def test_models_with_weights_are_taken() -> None:
