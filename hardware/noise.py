@@ -4,6 +4,9 @@ The network's time embedding depends on the index of the diffusion alone, so the
 travel with the program as a host step at its first population (``currents`` (steps, channels)). What the program takes
 as a sample is the image's pixels and behind them the row of the table. From both the host computes biases, anew at every
 index; a population takes its bias over as its window begins, so images can stream back to back at any indices.
+
+A program that tells something else than the noise brings two more tables, ``of_seen`` and ``of_told`` (steps,): the noise
+is the sum of the image as it is seen and of what the program tells, times their entries.
 """
 
 from __future__ import annotations
@@ -30,10 +33,33 @@ def time_currents(program: Program) -> NDArray[np.float64]:
     ProgramError
         The program is no denoiser.
     """
+    return _tables(program)["currents"]
+
+
+def _tables(program: Program) -> dict[str, NDArray[np.float64]]:
+    """All that the host looks up at an index of the diffusion, by name."""
     for index, step in enumerate(program.host.get("steps", [])):
         if step["kind"] == LOOK_UP_TIME:
-            return program.host_arrays[f"step{index}.currents"].astype(np.float64)
+            prefix = f"step{index}."
+            return {name: program.host_arrays[prefix + name].astype(np.float64) for name in step["arrays"]}
     raise ProgramError(f"{program.name}: has no host step {LOOK_UP_TIME!r}, so it is no denoiser")
+
+
+def noise_in(
+    program: Program,
+    seen: NDArray[np.float64],
+    times: int | NDArray[np.int64],
+    told: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Noise (N, C, H, W) in images (N, C, H, W) seen at an index, or at one each (N,), from what a program told of them."""
+    tables = _tables(program)
+    if "of_told" not in tables:
+        return told
+    of_seen, of_told = (
+        np.broadcast_to(tables[name][times], (len(seen),))[:, None, None, None]
+        for name in ("of_seen", "of_told")
+    )
+    return np.asarray(of_seen * seen + of_told * told, np.float64)
 
 
 def with_time(
@@ -63,8 +89,8 @@ class ChipNoise:
     session : Session
         Open on a denoiser's program; with a ``tail``, so that the states of its last population may be read.
     tail : callable, optional
-        Last layers that are the host's: noise (N, C, H, W) from what the last population held after each step, in float
-        units, (N, T, channels, H, W). Without it the noise is what it holds after the last.
+        Last layers that are the host's: what is told (N, C, H, W) by what the last population held after each step, in
+        float units, (N, T, channels, H, W). Without it that is what it holds after the last.
 
     Attributes
     ----------
@@ -79,7 +105,7 @@ class ChipNoise:
         """Noise (N, C, H, W) in images (N, C, H, W) at an index of the diffusion, or at one each (N,)."""
         self.session.write(self.inputs(images, time))
         self.session.step()
-        return self.read(images.shape)
+        return self.read(images, time)
 
     def inputs(self, images: NDArray[np.float64], time: int | NDArray[np.int64]) -> Inputs:
         """What the host writes for such images."""
@@ -88,8 +114,12 @@ class ChipNoise:
         self.clipped += clipped
         return inputs
 
-    def read(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
-        """Noise in the images of such a shape that the session's last evaluation saw."""
+    def read(self, images: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+        """Noise in the images that the session's last evaluation saw, as :meth:`__call__`."""
+        return noise_in(self.session.program, images, time, self._told(images.shape))
+
+    def _told(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """What the last evaluation told of images of such a shape."""
         program = self.session.program
         last = program.populations[-1]
         recording = self.session.read([last.name], "counts" if self.tail is None else "states")

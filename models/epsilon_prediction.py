@@ -20,7 +20,10 @@ NoisePredictor: TypeAlias = Callable[[NDArray[np.float64], int | NDArray[np.int6
 
 
 class EpsilonPrediction(nn.Module):
-    """What the spiking U-Net and its ANN twin share; ``forward(images, times)`` predicts the noise."""
+    """What the spiking U-Net and its ANN twin share; ``forward(images, times)`` predicts the noise.
+
+    What they tell is the noise, or a velocity that it follows from, as their configuration says.
+    """
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__()
@@ -34,8 +37,27 @@ class EpsilonPrediction(nn.Module):
 
     def noisy(self, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
         """Images (N, C, H, W) after the steps up to ``times`` (N,): ``sqrt(abar) x + sqrt(1 - abar) noise``."""
-        kept, added = (table[times][:, None, None, None] for table in (self.kept, self.added))
+        kept, added = self._shares(times)
         return kept * images + added * noise
+
+    def aim(self, images: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """What should be told (N, C, H, W) of images (N, C, H, W) that are seen with a noise at indices (N,)."""
+        if self.config.prediction == "noise":
+            return noise
+        kept, added = self._shares(times)
+        return kept * noise - added * images
+
+    def noise_in(self, seen: Tensor, times: Tensor, told: Tensor) -> Tensor:
+        """Noise (N, C, H, W) in images as they are seen at indices (N,), from what was told of them."""
+        if self.config.prediction == "noise":
+            return told
+        kept, added = self._shares(times)
+        return added * seen + kept * told
+
+    def _shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the image and of the noise in what is seen."""
+        kept, added = (table[times][:, None, None, None] for table in (self.kept, self.added))
+        return kept, added
 
     def corrupt(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images as training shows them, at indices drawn uniformly, and these indices (N,)."""
@@ -48,12 +70,12 @@ class EpsilonPrediction(nn.Module):
         return self.noisy(images, times, noise), times, noise
 
     def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Noise in images (N, C, H, W) at indices (N,), and spikes (T, N, ...) by population, if there are any."""
+        """What is told of images (N, C, H, W) at indices (N,), and spikes (T, N, ...) by population, if there are any."""
         raise NotImplementedError
 
     def forward(self, images: Tensor, times: Tensor) -> Tensor:
         """Noise (N, C, H, W) in images (N, C, H, W) at indices (N,), int64."""
-        return self.predict(images, times)[0]
+        return self.noise_in(images, times, self.predict(images, times)[0])
 
     def losses(self, images: Tensor, rate_penalty: float = 0.0) -> dict[str, Tensor]:
         """Training losses of a batch; ``total`` is what is minimised.
@@ -67,7 +89,7 @@ class EpsilonPrediction(nn.Module):
         """
         seen, times, noise = self.draw(images)
         told, spikes = self.predict(seen, times)
-        error = (told - noise).square().mean()
+        error = (told - self.aim(images, times, noise)).square().mean()
         if not spikes:
             return {"total": error, "mse": error}
         rate = mean_rate(list(spikes.values()))

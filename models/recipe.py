@@ -22,7 +22,7 @@ from .esvae import ESVAEConfig
 from .physformer_layout import Attention, PhysFormerConfig, Variant
 from .schedules import Schedule
 from .sdid import SDIDConfig
-from .unet_layout import Build, UNetConfig
+from .unet_layout import Build, Prediction, UNetConfig
 from .vector_quantised import VQConfig
 
 Widths = Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -88,13 +88,14 @@ class UNetModel(Section):
         Published system.
     size : str
         Named size; single fields below override it.
-    build, channels, multipliers, blocks, timesteps, diffusion_steps
+    build, prediction, channels, multipliers, blocks, timesteps, diffusion_steps
         As in :class:`~spikewright.models.unet_layout.UNetConfig`.
     """
 
     kind: Literal["sddpm"]
     size: Literal["S", "M", "M+", "L", "paper"] = "S"
     build: Build = "chip"
+    prediction: Prediction = "noise"
     channels: PositiveInt | None = None
     multipliers: Widths | None = None
     blocks: PositiveInt | None = None
@@ -339,6 +340,7 @@ def unet_config(model: UNetModel, data: DataRecipe, in_channels: int) -> UNetCon
         timesteps=model.timesteps or base.timesteps,
         diffusion_steps=model.diffusion_steps,
         build=model.build,
+        prediction=model.prediction,
     )
 
 

@@ -146,7 +146,7 @@ class SpikingUNet(EpsilonPrediction):
         return stream
 
     def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Noise (N, C, H, W) and spikes (T, N, ...) by population, for images (N, C, H, W) at indices (N,)."""
+        """What is told (N, C, H, W) of images (N, C, H, W) at indices (N,), and spikes (T, N, ...) by population."""
         steps, rasters = self.config.timesteps, {}
 
         def fire(name: str, neuron: Leaky, current: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class SpikingUNet(EpsilonPrediction):
         return self.tell(stream.unflatten(0, (steps, -1))), rasters
 
     def tell(self, streams: Tensor) -> Tensor:
-        """Noise (N, C, H, W) from the streams ahead of the tail, (T, N, channels, H, W)."""
+        """What is told (N, C, H, W) by the streams ahead of the tail, (T, N, channels, H, W)."""
         weights = leaky_weights(len(streams), READOUT_BETA).to(streams)
         if isinstance(self.tail, nn.Conv2d):
             # The tail is linear, so the leaky sum over time may be taken before it: one evaluation instead of T.
@@ -184,13 +184,12 @@ class SpikingUNet(EpsilonPrediction):
         return torch.cat(self.time_currents(times), 1)
 
     def step(self, sample: Tensor) -> Tensor:
-        """One time step: what :meth:`pack` made, (N, values), to the noise read out so far (N, C, H, W).
+        """One time step: what :meth:`pack` made, (N, values), to what is read out so far (N, C, H, W).
 
         After the last step, what :meth:`forward` yields.
         """
-        _, told = self.readout(self.tail(self._stream(sample)))
-        noise: Tensor = told
-        return noise
+        told: Tensor = self.readout(self.tail(self._stream(sample)))[1]
+        return told
 
     def stream_step(self, sample: Tensor) -> Tensor:
         """One time step of the published build without its tail: the stream of this step (N, channels, H, W).

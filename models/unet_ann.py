@@ -59,7 +59,7 @@ class UNet(EpsilonPrediction):
         self.tail = nn.Sequential(nn.BatchNorm2d(width), nn.SiLU(), last)
 
     def evaluate(self, images: Tensor, vectors: Tensor) -> Tensor:
-        """Noise in images for vectors of the time; this is the ANN baseline whose operations count."""
+        """What is told of images for vectors of the time; this is the ANN baseline whose operations count."""
         stream: Tensor = self.coding(images)
         left = [stream]
         for index, stage in enumerate(self.plan.stages):
@@ -69,9 +69,9 @@ class UNet(EpsilonPrediction):
             stream = block(stream, vectors) if stage.kind == "residual" else block(stream)
             if index < len(self.plan.down):
                 left.append(stream)
-        noise: Tensor = self.tail(stream)
-        return noise
+        told: Tensor = self.tail(stream)
+        return told
 
     def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Noise (N, C, H, W) in images (N, C, H, W) at indices (N,); there are no spikes."""
+        """What is told (N, C, H, W) of images (N, C, H, W) at indices (N,); there are no spikes."""
         return self.evaluate(images, self.embedding(times)), {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Build: TypeAlias = Literal["faithful", "chip", "lean"]
+Prediction: TypeAlias = Literal["noise", "velocity"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class UNetConfig:
         ``faithful``, as published: shortcuts and tail read the analogue stream, and the tail has a SiLU, which is the
         host's. ``chip``: the same with one linear convolution as tail, so that all of it lowers to synapses. ``lean``:
         shortcuts read the spikes at the block's entrance as well, which takes the fewest synapses.
+    prediction : str
+        What the network tells of an image: the ``noise`` in it, as published, or the ``velocity``
+        ``sqrt(abar) noise - sqrt(1 - abar) image`` (Salimans and Ho, arXiv 2202.00512). From the latter and the image as it
+        is seen follows the noise; the more noise there is, the less what the network tells has to do with it, and the
+        less its errors count.
     """
 
     image: tuple[int, int] = (28, 28)
@@ -46,6 +52,7 @@ class UNetConfig:
     timesteps: int = 4
     diffusion_steps: int = 1000
     build: Build = "chip"
+    prediction: Prediction = "noise"
 
     def __post_init__(self) -> None:
         stride = 2 ** (len(self.multipliers) - 1)

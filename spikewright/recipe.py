@@ -159,6 +159,8 @@ class UNetRecipe(Recipe):
         if kind != "unet":
             for key in ("build", "timesteps"):
                 del found["model"][key]
+        if not kind.startswith("unet"):
+            del found["model"]["prediction"]
         return found
 
     def fad_config(self, channels: int) -> ESVAEConfig:

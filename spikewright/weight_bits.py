@@ -142,8 +142,9 @@ def task_of(workspace: Workspace, count: int) -> Task:
     asked = [
         noisy_samples(network, torch.from_numpy(x), seed) for seed, x in enumerate((calibration, train, test))
     ]
-    (seen, _), (tuning, noise), (tested, wanted) = asked
-    return Task("error of the noise", graph, seen, tuning[:TUNED_ON], noise[:TUNED_ON], tested, wanted)
+    (seen, _), (tuning, aims), (tested, wanted) = asked
+    what = f"error of the {network.config.prediction}"
+    return Task(what, graph, seen, tuning[:TUNED_ON], aims[:TUNED_ON], tested, wanted)
 
 
 def measure(

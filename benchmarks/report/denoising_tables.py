@@ -14,7 +14,17 @@ from .units import count, joule, plain, signed_percent
 
 def opening(sampler: Sampler, seed: int) -> str:
     """How an image comes about, in figures."""
-    return f"The host starts from Gaussian noise and {_walk(sampler)}. {_thresholds(sampler)}Seed {seed}."
+    told = _prediction(sampler) + _thresholds(sampler)
+    return f"The host starts from Gaussian noise and {_walk(sampler)}. {told}Seed {seed}."
+
+
+def _prediction(sampler: Sampler) -> str:
+    if sampler.prediction == "noise":
+        return ""
+    return (
+        "The network tells an image's velocity (Salimans and Ho, arXiv 2202.00512); the host forms the noise from it and "
+        "from the image as it is. "
+    )
 
 
 def _walk(sampler: Sampler) -> str:

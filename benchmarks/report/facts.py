@@ -58,6 +58,7 @@ def _times(report: Report) -> list[tuple[str, str]]:
 def _sampler(sampler: Sampler) -> str:
     some = "all" if sampler.steps == sampler.diffusion_steps else f"{count(sampler.steps)} of"
     words = f"{sampler.rule.upper()}, {some} {count(sampler.diffusion_steps)} indices"
+    words += "" if sampler.prediction == "noise" else f" by {sampler.prediction}"
     factor = "" if sampler.threshold == 1 else f", firing thresholds × {units.significant(sampler.threshold)}"
     return f"{words}{factor}"
 

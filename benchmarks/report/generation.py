@@ -68,6 +68,10 @@ class Sampler(Part):
         description="Factor on all firing thresholds (threshold guidance); 1 is as trained."
     )
     threshold_note: str = Field(description="What the factor means in integer thresholds; may be empty.")
+    prediction: Literal["noise", "velocity"] = Field(
+        default="noise",
+        description="What the network tells of an image: the noise in it, or the velocity that the host forms it from.",
+    )
 
 
 class NoiseQuality(Part):

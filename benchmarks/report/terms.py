@@ -113,6 +113,10 @@ SAMPLER_TERMS: dict[str, list[tuple[str, str]]] = {
             "mean squared error between the noise that was added to an image and the prediction; lower is better.",
         ),
         (
+            "Velocity",
+            "the noise less the image, each times the other's share in what is seen; what the network tells here.",
+        ),
+        (
             "Threshold guidance",
             "all firing thresholds multiplied by one factor when images are generated, without further training.",
         ),
@@ -181,6 +185,8 @@ def _absent(report: Report) -> set[str]:
         absent.add("Accounting")
     if generation.sampler is not None:
         absent.add("DDPM" if generation.sampler.rule == "ddim" else "DDIM")
+        if generation.sampler.prediction == "noise":
+            absent.add("Velocity")
         if generation.sampler.threshold == 1:
             absent.add("Threshold guidance")
     return absent

@@ -1,4 +1,4 @@
-"""The ANN twin as a file: one ONNX graph of an evaluation, image and vector of its time in, noise out."""
+"""The ANN twin as a file: one ONNX graph of an evaluation, image and vector of its time in, what it tells of the noise out."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Tell(nn.Module):
         self.network = network
 
     def forward(self, sample: Tensor) -> Tensor:
-        """Noise in an image whose pixels lie behind each other, with the vector of the time behind them."""
+        """What is told of an image whose pixels lie behind each other, with the vector of the time behind them."""
         config = self.network.config
         shape = (config.in_channels, *config.image)
         pixels = shape[0] * shape[1] * shape[2]
@@ -78,10 +78,12 @@ def run_twin(workspace: Workspace, schedule: NoiseSchedule, count: int) -> list[
     held_out_error(remember, workspace.train_images[:CALIBRATION_SAMPLES], schedule)
 
     def judge(files: Mapping[str, OnnxNetwork]) -> dict[str, float]:
-        def told(noisy: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
-            return files["denoiser"](asked(noisy, time)).astype(np.float64)
+        def predict(noisy: NDArray[np.float64], time: int | NDArray[np.int64]) -> NDArray[np.float64]:
+            times = torch.from_numpy(np.full(len(noisy), time, np.int64))
+            told = torch.from_numpy(files["denoiser"](asked(noisy, time)).astype(np.float64))
+            return np.asarray(network.noise_in(torch.from_numpy(noisy), times, told).numpy())
 
-        return {"error of the noise": held_out_error(told, images, schedule)}
+        return {"error of the noise": held_out_error(predict, images, schedule)}
 
     file = TwinFile(workspace.folder / FILE, np.concatenate(seen))
     return twin_runs({"denoiser": file}, judge, len(images))

@@ -40,9 +40,10 @@ def same_images(
         (ours, chip), (theirs, _) = both
         parted = ""
         while len(ours.active) and not parted:
-            seen, what = ours.noisy, f"index {ours.time} of the diffusion"
-            pair.run(chip.inputs(seen, ours.time), what)
-            told = [noise.read(seen.shape) for _, noise in both]
+            seen, at = ours.noisy, ours.time
+            what = f"index {at} of the diffusion"
+            pair.run(chip.inputs(seen, at), what)
+            told = [noise.read(seen, at) for _, noise in both]
             if (told[0] != told[1]).any():
                 parted = f"{what}: the noise told differs"
             for (sampling, _), noise in zip(both, told, strict=True):

@@ -58,12 +58,14 @@ def lower_denoiser(
         The stream between blocks, and bits of its values where relays hand it on.
     """
     samples, _ = noisy_samples(network, images, seed)
-    currents = network.time_table().detach().numpy()
+    tables = {"currents": network.time_table().detach().numpy()}
+    if network.config.prediction == "velocity":
+        tables |= {"of_seen": network.added.numpy(), "of_told": network.kept.numpy()}
     with firing_threshold(network, threshold), streams(network, residual):
         return lower(
             network, samples, folder, name=name, timesteps=network.config.timesteps, method=one_step(network), bits=bits,
             per_channel=per_channel, wide=wide, chip=chip, tune=tune, payload_bits=payload_bits,
-            host_steps=[HostStep(LOOK_UP_TIME, "coding_n", {"currents": currents})],
+            host_steps=[HostStep(LOOK_UP_TIME, "coding_n", tables)],
         )  # fmt: skip
 
 
@@ -75,11 +77,11 @@ def streams(network: SpikingUNet, residual: Residual) -> AbstractContextManager[
 def noisy_samples(
     network: SpikingUNet, images: Tensor, seed: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Images (N, C, H, W) with noise as in training, packed as the program takes them, and the noise (N, pixels)."""
+    """Images (N, C, H, W) with noise as in training, packed as the program takes them, and what it should tell (N, pixels)."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         seen, times, noise = network.draw(images)
-        return network.pack(seen, times).numpy(), noise.flatten(1).numpy()
+        return network.pack(seen, times).numpy(), network.aim(images, times, noise).flatten(1).numpy()
 
 
 def one_step(network: SpikingUNet) -> str:

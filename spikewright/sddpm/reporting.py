@@ -136,6 +136,7 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
             diffusion_steps=recipe.model.diffusion_steps,
             threshold=system.threshold,
             threshold_note=threshold_note(system),
+            prediction=recipe.model.prediction,
         ),
         noise=measured.noise,
         seed=recipe.seed,

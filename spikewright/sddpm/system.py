@@ -104,14 +104,14 @@ def export_system(workspace: Workspace, steps: Steps) -> System:
 
 
 def _tuning(workspace: Workspace, network: SpikingUNet, step: Step) -> Tuning | None:
-    """Fine-tuning towards the noise; a program with a tail on the host learns to say what it said before rounding."""
+    """Fine-tuning towards what should be told; a program with a tail on the host learns to say what it said before rounding."""
     recipe = workspace.recipe
     if not recipe.quantise.tune:
         return None
     asked = recipe.quantise.tuning_images
     images = torch.from_numpy(workspace.train_images[:asked])
-    samples, noise = noisy_samples(network, images[shown_again(len(images), asked)], recipe.seed + 1)
-    return Tuning.of(recipe.quantise, step, samples, None if host_tail(network) else noise)
+    samples, wanted = noisy_samples(network, images[shown_again(len(images), asked)], recipe.seed + 1)
+    return Tuning.of(recipe.quantise, step, samples, None if host_tail(network) else wanted)
 
 
 def load_system(folder: Path) -> System:

@@ -93,13 +93,17 @@ def _planned(point: Point, samples: int, weights: _Weights) -> Planned:
     chip = find(recipe.deploy.chip, CHIPS, "chip").read_text(encoding="utf-8")
     files = {kind: weights.of(recipe, kind) for kind in NETWORKS[recipe.model.kind]}
     own = {kind: path for kind, path in files.items() if path is not None}
-    deploy = recipe.deploy.model_dump(mode="json", exclude={"chip", *_UNREAD})
+    # What is left at its default is left out, so that points stay known when recipes gain a field; a version of
+    # Spikewright stands for its defaults.
+    deploy = recipe.deploy.model_dump(mode="json", exclude={"chip", *_UNREAD}, exclude_defaults=True)
+    decisive = {"seed", "train_seed", "model", "data", "quantise"}
     content: dict[str, object] = {
         "spikewright": __version__,
         "schema": SCHEMA,
         "samples": samples,
+        "system": recipe.model.kind,
         "recipe": {
-            **recipe.model_dump(mode="json", include={"seed", "train_seed", "model", "data", "quantise"}),
+            **recipe.model_dump(mode="json", include=decisive, exclude_defaults=True),
             "deploy": deploy,
         },
         "chip": _hash(chip),

@@ -48,7 +48,7 @@ SYSTEMS: dict[str, Callable[[], Report]] = {
     "diffusion": make_denoising_report,
 }
 GUIDED = {"generation__sampler__threshold": 0.997, "generation__sampler__threshold_note": "one LSB of 333."}
-TERMS_ON_REQUEST = {"DDPM", "Threshold guidance", "SSIM"}
+TERMS_ON_REQUEST = {"DDPM", "Threshold guidance", "Velocity", "SSIM"}
 
 
 def whole(report: Report) -> dict[str, str]:
@@ -218,6 +218,7 @@ def test_sections_stand_in_order() -> None:
         ({"rule": "ddpm", "steps": 250}, "adding fresh noise after each but the last (DDPM)."),
         ({"threshold": 1.003}, "All firing thresholds are 1.003 times what they were in training (threshold guidance). S"),
         ({"threshold_note": "no matter"}, "one evaluation of the denoiser each. Seed 7."),
+        ({"prediction": "velocity"}, "each. The network tells an image's velocity (Salimans and Ho, arXiv 2202.00512);"),
     ],
 )  # fmt: skip
 def test_opening_tells_the_sampler(sampler: dict[str, Any], words: str) -> None:
@@ -233,6 +234,10 @@ def test_terms_and_facts_follow_the_sampler() -> None:
     assert "*DDPM*" in text
     assert "*DDIM*" not in text
     assert "*Threshold guidance*" not in text
+    assert "*Velocity*" not in text
+    report = make_denoising_report(generation__sampler__prediction="velocity")
+    assert dict(facts(report))["Sampler"] == "DDIM, 50 of 1,000 indices by velocity"
+    assert "*Velocity*" in render_markdown(report)
     assert "*Threshold guidance*" in render_markdown(make_denoising_report(**GUIDED))
     assert "*Accounting*" not in render_markdown(make_denoising_report(generation__evaluation_energy=[]))
 

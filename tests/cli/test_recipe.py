@@ -105,6 +105,9 @@ def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
     longer = Workspace(load_recipe("sddpm-digits", {"model.timesteps": 8}), tmp_path)
     assert longer.weights("unet") is None
     assert longer.weights("unet_ann") == found[""]["unet_ann"]
+    velocity = Workspace(load_recipe("sddpm-digits", {"model.prediction": "velocity"}), tmp_path)
+    assert velocity.weights("unet") is velocity.weights("unet_ann") is None
+    assert velocity.weights("fad") == found[""]["fad"]
 
 
 DIFFUSION = """

@@ -267,6 +267,40 @@ def test_at_first_nothing_is_told_and_the_error_is_that_of_the_noise() -> None:
         assert float(kind(config).losses(images(64))["mse"].detach()) == pytest.approx(1, abs=0.1)
 
 
+@pytest.mark.parametrize("kind", [SpikingUNet, UNet])
+def test_from_a_velocity_and_what_is_seen_follows_the_noise(kind: type[EpsilonPrediction]) -> None:
+    model = network(replace(SMALL, prediction="velocity"), kind)
+    times, noise = torch.arange(50), torch.randn(50, 3, 8, 12)
+    seen, velocity = model.noisy(images(50), times, noise), model.aim(images(50), times, noise)
+    assert torch.allclose(model.noise_in(seen, times, velocity), noise, atol=1e-5)
+    # Half of what is wrong with the velocity is wrong with the noise where half of the image is left.
+    wrong = model.noise_in(seen, times, velocity + 1) - noise
+    assert np.allclose(wrong[:, 0, 0, 0].numpy() ** 2, NoiseSchedule(50).alpha_bar, atol=1e-5)
+    # What is told is the network's own; the noise is what forward yields.
+    with torch.no_grad():
+        told, _ = model.predict(seen, times)
+        assert torch.equal(model(seen, times), model.noise_in(seen, times, told))
+        plain = network(SMALL, kind)
+        assert torch.equal(plain(seen, times), told)
+    assert torch.equal(plain.aim(images(50), times, noise), noise)
+
+
+def test_velocities_are_what_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(replace(SMALL, prediction="velocity"), UNet)
+    told: dict[str, torch.Tensor] = {}
+
+    def perfect(seen: torch.Tensor, times: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        shape = (-1, 1, 1, 1)
+        kept, added = model.kept[times].reshape(shape), model.added[times].reshape(shape)
+        noise = (seen - kept * images(4)) / added
+        told["velocity"] = kept * noise - added * images(4)
+        return told["velocity"], {}
+
+    monkeypatch.setattr(model, "predict", perfect)
+    assert float(model.losses(images(4))["mse"]) < 1e-4
+    assert float(told["velocity"].std()) > 0.5
+
+
 def test_images_are_corrupted_by_the_schedule() -> None:
     model, schedule = network(), NoiseSchedule(50)
     ones = torch.ones(50, 3, 8, 12)

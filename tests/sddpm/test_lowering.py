@@ -20,6 +20,7 @@ from spikewright.hardware.emulator import Emulator
 from spikewright.hardware.lava import driver
 from spikewright.hardware.noise import ChipNoise, time_currents, with_time
 from spikewright.hardware.program import ProgramError
+from spikewright.hardware.program_io import load_program
 from spikewright.hardware.recording import compare
 from spikewright.hardware.session import open_session
 from spikewright.lowering import Lowered
@@ -28,7 +29,7 @@ from spikewright.models.initialise import xavier
 from spikewright.models.noise_schedule import NoiseSchedule
 from spikewright.models.spiking_unet import SpikingUNet
 from spikewright.models.train import reestimate_batch_norm
-from spikewright.models.unet_layout import Build, UNetConfig
+from spikewright.models.unet_layout import Build, Prediction, UNetConfig
 from spikewright.sddpm.lowering import host_tail, lower_denoiser
 
 CONFIG = UNetConfig(image=(8, 12), in_channels=2, channels=4, diffusion_steps=50)
@@ -39,9 +40,9 @@ def images(count: int = 12) -> torch.Tensor:
     return torch.rand(count, 2, 8, 12, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def network(build: Build) -> SpikingUNet:
+def network(build: Build, prediction: Prediction = "noise") -> SpikingUNet:
     torch.manual_seed(0)
-    model = SpikingUNet(replace(CONFIG, build=build))
+    model = SpikingUNet(replace(CONFIG, build=build, prediction=prediction))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.7, 1.5)
@@ -256,6 +257,26 @@ def test_a_sampler_is_driven_by_the_chip(built: tuple[Any, Lowered]) -> None:
     assert (made[0] == made[1]).all()
     assert (made[0] == made[2]).all()
     assert made[0].std() > 0.1
+
+
+@pytest.mark.parametrize("build", ["chip", "faithful"])
+def test_the_host_forms_the_noise_from_a_velocity(build: Build, tmp_path: Path) -> None:
+    """Networks of equal weights tell the same numbers; what differs is what the host makes of them."""
+    given, times, alpha_bar = images(3).double().numpy(), np.array([0, 20, 49]), NoiseSchedule(50).alpha_bar
+    told = {}
+    for prediction in ("noise", "velocity"):
+        model = network(build, prediction)  # type: ignore[arg-type]
+        program, tail = lower_denoiser(model, images(), tmp_path).program, host_tail(model)
+        states = [] if tail is None else ["tap"]
+        with open_session(load_program(tmp_path / "program.npz"), "emulator", states=states) as session:
+            chip = ChipNoise(session, tail)
+            told[prediction] = chip(given, times)
+            assert np.allclose(chip(given, 20)[1], told[prediction][1])
+        with torch.no_grad():
+            assert np.allclose(time_currents(program), model.time_table().numpy())
+    left = alpha_bar[times][:, None, None, None]
+    assert np.allclose(told["velocity"], np.sqrt(1 - left) * given + np.sqrt(left) * told["noise"], atol=1e-6)
+    assert np.abs(told["velocity"] - told["noise"]).max() > 0.1
 
 
 def test_another_threshold_is_the_programs_exactly(tmp_path: Path) -> None:

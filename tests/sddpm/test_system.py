@@ -21,6 +21,7 @@ from spikewright.sddpm.reporting import report_system, threshold_note
 from spikewright.sddpm.system import System, export_system, load_system
 from spikewright.sddpm.verification import verify_system
 from spikewright.systems import SDDPM
+from spikewright.training import ensure_weights
 from spikewright.workspace import Workspace
 
 
@@ -99,6 +100,26 @@ def test_a_deployment_is_a_whole_report(workspace: Workspace, system: System) ->
     assert set(kept.samples) == {"ann", "float", "int8"}
     assert kept.samples["int8"].shape == (6, 1, 8, 12)
     assert not kept.reconstructions
+
+
+def test_a_network_may_tell_velocities(recipe: Path, tmp_path: Path) -> None:
+    workspace = Workspace(load_recipe(str(recipe), {"model.prediction": "velocity"}), tmp_path / "build")
+    ensure_weights(workspace, Steps())
+    system = export_system(workspace, Steps())
+    found = verify_system(workspace, system, Steps(), use_lava=False)
+    assert not found.failed
+    report = report_system(workspace, system, found, Steps())
+    assert report.generation is not None
+    assert report.generation.sampler is not None
+    assert report.generation.sampler.prediction == "velocity"
+    noise = report.generation.noise
+    assert noise is not None
+    assert noise.mse_ann is not None
+    assert 0 < max(noise.mse_float, noise.mse_int8, noise.mse_ann) < 0.9
+    # ONNX Runtime tells the velocities of the same twin, and the host forms the same noise.
+    twin = {run.precision: run.value for run in report.baseline.runs}
+    assert twin["float32"] == pytest.approx(noise.mse_ann, rel=1e-3)
+    assert "tells an image's velocity" in (workspace.folder / "report.md").read_text()
 
 
 def test_all_checks_hold_at_another_threshold(recipe: Path, workspace: Workspace, tmp_path: Path) -> None:

@@ -113,8 +113,15 @@ def test_a_key_is_of_all_that_decides_a_result_and_of_nothing_else(tmp_path: Pat
     ):
         assert keys(**other) != [base], other
     assert keys(samples=11) != [base]
-    assert keys(bits=8, seed=1, chip="loihi2") == [base]
+    assert keys(bits=8, seed=1, chip="loihi2") == [base]  # whoever says so, the recipe or the sweep
     assert keys(**{"deploy.lava_images": 5, "deploy.generated_images": 3}) == [base]
+    # Nothing that a recipe leaves at its default is in it: recipes may gain fields.
+    (plain,) = plan(spec_of({"grid": {"model": "esvae"}}, "x").points(), 10)
+    recipe = plain.content["recipe"]
+    assert isinstance(recipe, dict)
+    assert plain.content["system"] == "esvae"
+    assert "timesteps" not in recipe["model"]
+    assert "threshold_scale" not in recipe["deploy"]
     shipped = Path(__file__).parents[2] / "models/zoo/esvae-digits.toml"
     (tmp_path / "copy.toml").write_text(shipped.read_text().replace("esvae-digits", "copy"))
     (point,) = plan(spec_of({"grid": {"recipe": str(tmp_path / "copy.toml")}}, "x").points(), 10)
