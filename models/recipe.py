@@ -88,7 +88,7 @@ class UNetModel(Section):
         Published system.
     size : str
         Named size; single fields below override it.
-    build, prediction, channels, multipliers, blocks, timesteps, diffusion_steps
+    build, prediction, channels, coding_channels, multipliers, blocks, timesteps, diffusion_steps
         As in :class:`~spikewright.models.unet_layout.UNetConfig`.
     """
 
@@ -97,6 +97,7 @@ class UNetModel(Section):
     build: Build = "chip"
     prediction: Prediction = "noise"
     channels: PositiveInt | None = None
+    coding_channels: PositiveInt | None = None
     multipliers: Widths | None = None
     blocks: PositiveInt | None = None
     timesteps: PositiveInt | None = None
@@ -340,6 +341,7 @@ def unet_config(model: UNetModel, data: DataRecipe, in_channels: int) -> UNetCon
         timesteps=model.timesteps or base.timesteps,
         diffusion_steps=model.diffusion_steps,
         build=model.build,
+        coding_channels=model.coding_channels,
         prediction=model.prediction,
     )
 

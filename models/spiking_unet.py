@@ -54,9 +54,10 @@ class SpikingUNet(EpsilonPrediction):
         super().__init__(config)
         self.plan = plan(config)
         width = config.channels
-        self.coding, self.coding_norm = conv(config.in_channels, width), nn.BatchNorm2d(width)
+        coding = config.coding_channels or width
+        self.coding, self.coding_norm = conv(config.in_channels, coding), nn.BatchNorm2d(coding)
         self.coding_n = integrate_and_fire()
-        self.entrance, self.entrance_norm = conv(width, width), nn.BatchNorm2d(width)
+        self.entrance, self.entrance_norm = conv(coding, width), nn.BatchNorm2d(width)
         self.embedding = TimeEmbedding(config.diffusion_steps, width)
         for stage in self.plan.stages:
             block: nn.Module = SpikingResample(stage)

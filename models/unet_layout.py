@@ -37,6 +37,9 @@ class UNetConfig:
         ``faithful``, as published: shortcuts and tail read the analogue stream, and the tail has a SiLU, which is the
         host's. ``chip``: the same with one linear convolution as tail, so that all of it lowers to synapses. ``lean``:
         shortcuts read the spikes at the block's entrance as well, which takes the fewest synapses.
+    coding_channels : int, optional
+        Channels of spikes that the image is coded into; by default ``channels``. The few values that a neuron has for a
+        constant current in a few steps are all that is seen of an image. The ANN twin has no such layer.
     prediction : str
         What the network tells of an image: the ``noise`` in it, as published, or the ``velocity``
         ``sqrt(abar) noise - sqrt(1 - abar) image`` (Salimans and Ho, arXiv 2202.00512). From the latter and the image as it
@@ -52,6 +55,7 @@ class UNetConfig:
     timesteps: int = 4
     diffusion_steps: int = 1000
     build: Build = "chip"
+    coding_channels: int | None = None
     prediction: Prediction = "noise"
 
     def __post_init__(self) -> None:

@@ -157,7 +157,7 @@ class UNetRecipe(Recipe):
         found = super().decides(kind)
         found["train"] = found["train"][kind]
         if kind != "unet":
-            for key in ("build", "timesteps"):
+            for key in ("build", "timesteps", "coding_channels"):
                 del found["model"][key]
         if not kind.startswith("unet"):
             del found["model"]["prediction"]

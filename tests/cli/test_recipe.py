@@ -102,9 +102,10 @@ def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
     other = {"model.channels": 18, "train_seed": 2, "train.unet_ann.epochs": 3, "data.image": [12, 8]}
     for key, value in other.items():
         assert Workspace(load_recipe("sddpm-digits", {key: value}), tmp_path).weights("unet_ann") is None
-    longer = Workspace(load_recipe("sddpm-digits", {"model.timesteps": 8}), tmp_path)
-    assert longer.weights("unet") is None
-    assert longer.weights("unet_ann") == found[""]["unet_ann"]
+    for key in ("model.timesteps", "model.coding_channels"):
+        finer = Workspace(load_recipe("sddpm-digits", {key: 8}), tmp_path)
+        assert finer.weights("unet") is None
+        assert finer.weights("unet_ann") == found[""]["unet_ann"]
     velocity = Workspace(load_recipe("sddpm-digits", {"model.prediction": "velocity"}), tmp_path)
     assert velocity.weights("unet") is velocity.weights("unet_ann") is None
     assert velocity.weights("fad") == found[""]["fad"]

@@ -285,6 +285,15 @@ def test_from_a_velocity_and_what_is_seen_follows_the_noise(kind: type[EpsilonPr
     assert torch.equal(plain.aim(images(50), times, noise), noise)
 
 
+def test_an_image_may_be_coded_into_more_channels_than_follow() -> None:
+    finer = network(replace(SMALL, coding_channels=10))
+    told, spikes = finer.predict(images(2), torch.tensor([3, 40]))
+    assert spikes["coding_n"].shape == (4, 2, 10, 8, 12)
+    assert spikes["d0_0.n1"].shape == (4, 2, 4, 8, 12)
+    assert told.shape == (2, 3, 8, 12)
+    assert network(replace(SMALL, coding_channels=4)).state_dict().keys() == finer.state_dict().keys()
+
+
 def test_velocities_are_what_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(replace(SMALL, prediction="velocity"), UNet)
     told: dict[str, torch.Tensor] = {}

@@ -102,8 +102,9 @@ def test_a_deployment_is_a_whole_report(workspace: Workspace, system: System) ->
     assert not kept.reconstructions
 
 
-def test_a_network_may_tell_velocities(recipe: Path, tmp_path: Path) -> None:
-    workspace = Workspace(load_recipe(str(recipe), {"model.prediction": "velocity"}), tmp_path / "build")
+def test_a_network_may_tell_velocities_and_see_more_finely(recipe: Path, tmp_path: Path) -> None:
+    finer = {"model.prediction": "velocity", "model.coding_channels": 12}
+    workspace = Workspace(load_recipe(str(recipe), finer), tmp_path / "build")
     ensure_weights(workspace, Steps())
     system = export_system(workspace, Steps())
     found = verify_system(workspace, system, Steps(), use_lava=False)
