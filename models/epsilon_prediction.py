@@ -47,12 +47,15 @@ class EpsilonPrediction(nn.Module):
         kept, added = self._shares(times)
         return kept * noise - added * images
 
+    @property
+    def noise_tables(self) -> dict[str, Tensor]:
+        """What the noise has of the image as it is seen and of what is told, (steps,) each; empty where it is told itself."""
+        return {} if self.config.prediction == "noise" else {"of_seen": self.added, "of_told": self.kept}
+
     def noise_in(self, seen: Tensor, times: Tensor, told: Tensor) -> Tensor:
         """Noise (N, C, H, W) in images as they are seen at indices (N,), from what was told of them."""
-        if self.config.prediction == "noise":
-            return told
-        kept, added = self._shares(times)
-        return added * seen + kept * told
+        shares = {name: table[times][:, None, None, None] for name, table in self.noise_tables.items()}
+        return shares["of_seen"] * seen + shares["of_told"] * told if shares else told
 
     def _shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
         """Of the image and of the noise in what is seen."""

@@ -187,7 +187,7 @@ class SpikingUNet(EpsilonPrediction):
     def step(self, sample: Tensor) -> Tensor:
         """One time step: what :meth:`pack` made, (N, values), to what is read out so far (N, C, H, W).
 
-        After the last step, what :meth:`forward` yields.
+        After the last step, what :meth:`predict` tells.
         """
         told: Tensor = self.readout(self.tail(self._stream(sample)))[1]
         return told

@@ -159,7 +159,7 @@ class UNetRecipe(Recipe):
         if kind != "unet":
             for key in ("build", "timesteps", "coding_channels"):
                 del found["model"][key]
-        if not kind.startswith("unet"):
+        if kind not in ("unet", "unet_ann"):
             del found["model"]["prediction"]
         return found
 

@@ -58,9 +58,8 @@ def lower_denoiser(
         The stream between blocks, and bits of its values where relays hand it on.
     """
     samples, _ = noisy_samples(network, images, seed)
-    tables = {"currents": network.time_table().detach().numpy()}
-    if network.config.prediction == "velocity":
-        tables |= {"of_seen": network.added.numpy(), "of_told": network.kept.numpy()}
+    looked_up = {"currents": network.time_table().detach(), **network.noise_tables}
+    tables = {name: table.numpy() for name, table in looked_up.items()}
     with firing_threshold(network, threshold), streams(network, residual):
         return lower(
             network, samples, folder, name=name, timesteps=network.config.timesteps, method=one_step(network), bits=bits,

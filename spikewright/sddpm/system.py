@@ -24,7 +24,10 @@ from .lowering import host_tail, lower_denoiser, noisy_samples
 
 #: The only program, and what it is for.
 NAME = "denoiser"
-PURPOSE = "noisy image and the currents of its time to the noise in it"
+PURPOSES = {
+    "noise": "noisy image and the currents of its time to the noise in it",
+    "velocity": "noisy image and the currents of its time to its velocity, from which the host has the noise",
+}
 FAITHFUL_PURPOSE = "noisy image and the currents of its time to the stream that the host's tail reads"
 
 
@@ -71,7 +74,7 @@ class System:
     @property
     def purpose(self) -> str:
         """What the program is for."""
-        return PURPOSE if self.tail is None else FAITHFUL_PURPOSE
+        return PURPOSES[self.network.config.prediction] if self.tail is None else FAITHFUL_PURPOSE
 
 
 def export_system(workspace: Workspace, steps: Steps) -> System:

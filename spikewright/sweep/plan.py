@@ -93,8 +93,8 @@ def _planned(point: Point, samples: int, weights: _Weights) -> Planned:
     chip = find(recipe.deploy.chip, CHIPS, "chip").read_text(encoding="utf-8")
     files = {kind: weights.of(recipe, kind) for kind in NETWORKS[recipe.model.kind]}
     own = {kind: path for kind, path in files.items() if path is not None}
-    # What is left at its default is left out, so that points stay known when recipes gain a field; a version of
-    # Spikewright stands for its defaults.
+    # What is left at its default is left out, so that points stay known when recipes gain a field. SCHEMA stands for the
+    # defaults: a test holds it to them.
     deploy = recipe.deploy.model_dump(mode="json", exclude={"chip", *_UNREAD}, exclude_defaults=True)
     decisive = {"seed", "train_seed", "model", "data", "quantise"}
     content: dict[str, object] = {

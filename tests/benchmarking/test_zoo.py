@@ -17,7 +17,7 @@ from spikewright.benchmarks.overview.result import result_of
 from spikewright.errors import BuildError
 from spikewright.models.classifier_recipe import CLASSIFIERS
 from spikewright.recipe import load_recipe, zoo_names
-from spikewright.workspace import Workspace
+from spikewright.workspace import SYSTEMS, Workspace
 
 from ..benchmarks.reports import make_report
 from ..cli.conftest import spikewright
@@ -68,9 +68,8 @@ def test_a_budget_is_never_more_than_the_recipe(name: str) -> None:
             assert used <= most
             assert full is None or used <= full
     assert budgeted(name, full=True) == own
-    kinds = {"sddpm": "unet", "spiking-physformer": "physformer"}
-    trained = kinds.get(own.model.kind, "")
-    assert limited.decides(trained) == own.decides(trained)
+    for trained in SYSTEMS[own.model.kind]:
+        assert limited.decides(trained) == own.decides(trained)
     for row in rows(name, limited, 10_000):
         assert row.used <= row.full
 

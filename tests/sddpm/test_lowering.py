@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -34,6 +34,7 @@ from spikewright.sddpm.lowering import host_tail, lower_denoiser
 
 CONFIG = UNetConfig(image=(8, 12), in_channels=2, channels=4, diffusion_steps=50)
 BUILDS: tuple[Build, ...] = ("chip", "lean")
+PREDICTIONS: tuple[Prediction, ...] = get_args(Prediction)
 
 
 def images(count: int = 12) -> torch.Tensor:
@@ -264,8 +265,8 @@ def test_the_host_forms_the_noise_from_a_velocity(build: Build, tmp_path: Path) 
     """Networks of equal weights tell the same numbers; what differs is what the host makes of them."""
     given, times, alpha_bar = images(3).double().numpy(), np.array([0, 20, 49]), NoiseSchedule(50).alpha_bar
     told = {}
-    for prediction in ("noise", "velocity"):
-        model = network(build, prediction)  # type: ignore[arg-type]
+    for prediction in PREDICTIONS:
+        model = network(build, prediction)
         program, tail = lower_denoiser(model, images(), tmp_path).program, host_tail(model)
         states = [] if tail is None else ["tap"]
         with open_session(load_program(tmp_path / "program.npz"), "emulator", states=states) as session:

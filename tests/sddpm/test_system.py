@@ -113,6 +113,7 @@ def test_a_network_may_tell_velocities_and_see_more_finely(recipe: Path, tmp_pat
     assert report.generation is not None
     assert report.generation.sampler is not None
     assert report.generation.sampler.prediction == "velocity"
+    assert "to its velocity" in report.generation.programs[0].purpose
     noise = report.generation.noise
     assert noise is not None
     assert noise.mse_ann is not None

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from spikewright.errors import RecipeError, SweepError
+from spikewright.recipe import RECIPES
+from spikewright.sweep.figures import SCHEMA
 from spikewright.sweep.grid import FIELDS, Spec, axes_of, parse_values, read_spec, spec_of
 from spikewright.sweep.plan import plan
 
@@ -131,6 +134,27 @@ def test_a_key_is_of_all_that_decides_a_result_and_of_nothing_else(tmp_path: Pat
     assert keys(chip=str(tmp_path / "own.toml")) == [base]
     (tmp_path / "own.toml").write_text(chip.read_text() + "\n# another\n")
     assert keys(chip=str(tmp_path / "own.toml")) != [base]
+
+
+def defaults() -> dict[str, dict[str, Any]]:
+    """Of every section of the recipes that are swept, by its name and field."""
+    sections: dict[str, Any] = {}
+    for recipe in RECIPES.values():
+        schema = recipe.model_json_schema()
+        sections |= {recipe.__name__: schema, **schema["$defs"]}
+    return {
+        name: {key: field["default"] for key, field in section["properties"].items() if "default" in field}
+        for name, section in sections.items()
+    }
+
+
+def test_keys_leave_out_defaults_which_are_those_of_their_schema() -> None:
+    """Where a default changes, raise SCHEMA, or points measured with the old one are taken for those of the new one.
+
+    Afterwards, and where a section gains a field, write what ``defaults()`` returns into the file.
+    """
+    known = json.loads((Path(__file__).parent / "recipe_defaults.json").read_text())
+    assert known == {"schema": SCHEMA, "defaults": defaults()}
 
 
 def test_a_combination_that_a_recipe_cannot_take_is_a_failed_point(tmp_path: Path) -> None:
