@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import PulseError
-from .heart_rate import heart_rate, signal_to_noise
+from .heart_rate import heart_rate, quality, signal_to_noise
 from .waves import HIGH, LOW, Wave, checked_wave, pulse_band, pulse_of, standardised
 
 SHORTEST = 16  # samples, what the band-pass needs
@@ -40,6 +40,10 @@ class Scores:
     flat : int
         Predictions without any pulse. Their rate counts as the lower end of the band, as an argmax over an empty
         periodogram gives it, and their wave correlation as 0: silence wins nothing.
+    trusted : int
+        Predictions whose own quality (:func:`.heart_rate.quality`) says that their rate can be trusted.
+    mae_trusted : float or None
+        Mean absolute error of those, bpm; None where there are none.
     """
 
     mae: float
@@ -51,6 +55,8 @@ class Scores:
     wave_correlation: float
     mae_interval: tuple[float, float] | None
     flat: int
+    trusted: int
+    mae_trusted: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +75,8 @@ class Judgements:
         Signal-to-noise ratio at the reference rate, dB; NaN where the prediction is flat.
     flat : ndarray of bool
         Predictions without any pulse.
+    trusted : ndarray of bool
+        Predictions whose quality, which knows no reference, is enough to trust their rate.
     """
 
     videos: NDArray[np.int64]
@@ -77,6 +85,7 @@ class Judgements:
     wave_correlation: Wave
     snr: Wave
     flat: NDArray[np.bool_]
+    trusted: NDArray[np.bool_]
 
     @property
     def errors(self) -> Wave:
@@ -150,6 +159,8 @@ def score(
         wave_correlation=float(found.wave_correlation.mean()),
         mae_interval=_interval(errors, found.videos, seed),
         flat=int(found.flat.sum()),
+        trusted=int(found.trusted.sum()),
+        mae_trusted=float(errors[found.trusted].mean()) if found.trusted.any() else None,
     )
 
 
@@ -186,11 +197,9 @@ def judge(
             flat = bool(np.isnan(rate))
             ratio = np.nan if flat else signal_to_noise(ours, truth, fps, low, high)
             likeness = _likeness(ours, theirs, round(max_lag * fps))
-            rows.append((video, 60 * low if flat else rate, truth, likeness, ratio, flat))
-    videos, rates, truths, likenesses, ratios, flats = (
-        np.array(column) for column in zip(*rows, strict=True)
-    )
-    return Judgements(videos, rates, truths, likenesses, ratios, flats)
+            trusted = quality(ours, fps, low, high).trusted
+            rows.append((video, 60 * low if flat else rate, truth, likeness, ratio, flat, trusted))
+    return Judgements(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
 def _pairs(predicted: Sequence[ArrayLike], reference: Sequence[ArrayLike]) -> list[tuple[Wave, Wave]]:

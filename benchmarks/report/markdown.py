@@ -144,6 +144,7 @@ def _pulse(report: Report, pulse: Pulse, pictures: Collection[str]) -> str:
         "### Accuracy by video",
         _table(pulse_tables.accuracy(report, pulse, "video")),
         _note(pulse_tables.gap_note(report, pulse), loud=pulse_tables.exceeds_limit(pulse)),
+        pulse_tables.trust_note(report, pulse),
         *_pictures(report, pictures, "waves", "heart_rates"),
         "### Accuracy by clip",
         _table(pulse_tables.accuracy(report, pulse, "clip")),

@@ -42,7 +42,22 @@ class PulseScores(Part):
     )
     wave_correlation: float = Field(description="Mean correlation of predicted and reference waves.")
     flat: Count = Field(description="Predictions without any pulse, read as the lowest rate.")
+    trusted: Count = Field(
+        description="Predictions whose own quality index says that their heart rate can be trusted."
+    )
+    mae_trusted: Amount | None = Field(
+        description="Mean absolute error of those, beats a minute; None where there are none."
+    )
     count: Count = Field(description="Videos or clips judged.")
+
+    @model_validator(mode="after")
+    def _trusted_are_judged(self) -> Self:
+        if self.trusted > self.count or (self.mae_trusted is None) != (self.trusted == 0):
+            raise ValueError(
+                f"`trusted` is {self.trusted} of {self.count} and `mae_trusted` {self.mae_trusted}; at most all are "
+                "trusted, and an error belongs to one or more"
+            )
+        return self
 
 
 class PulseRow(Part):

@@ -21,6 +21,7 @@ _SCORES = (
     "Wave correlation",
     "Flat",
 )
+_TRUSTED = ("Trusted", "MAE of these, bpm")
 _UNDEFINED = "undefined"
 _VARIANTS = {
     "deployment": "the host reads spikes only, so no value gets past the chip",
@@ -53,12 +54,17 @@ def clip_length(pulse: Pulse) -> str:
 
 
 def accuracy(report: Report, pulse: Pulse, by: Literal["video", "clip"]) -> Table:
-    """Scores of every version and classical method."""
-    rows = [
-        (version_name(row.name, report.weight_bits), *_scores(row.by_video if by == "video" else row.by_clip))
-        for row in pulse.rows
-    ]
-    return Table(("Version or method", *_SCORES), rows)
+    """Scores of every version and classical method; of videos also those whose rate is to be trusted."""
+    rows = []
+    for row in pulse.rows:
+        cells = _scores(row.by_clip) if by == "clip" else (*_scores(row.by_video), *_trusted(row.by_video))
+        rows.append((version_name(row.name, report.weight_bits), *cells))
+    return Table(("Version or method", *_SCORES, *(_TRUSTED if by == "video" else ())), rows)
+
+
+def _trusted(scores: PulseScores) -> tuple[str, ...]:
+    error = DASH if scores.mae_trusted is None else fixed(scores.mae_trusted, 3)
+    return count(scores.trusted), error
 
 
 def _scores(scores: PulseScores) -> tuple[str, ...]:
@@ -98,6 +104,16 @@ def gap_note(report: Report, pulse: Pulse) -> str:
     return (
         f"Mean absolute error by video, {chip} against float SNN: {fixed(pulse.gap_bpm, 3, sign=True)} bpm, "
         f"{side} the limit of {limit} bpm."
+    )
+
+
+def trust_note(report: Report, pulse: Pulse) -> str:
+    """How many heart rates of the chip its own waves vouch for, and how far those are off."""
+    found = pulse.row("int8").by_video
+    off = "" if found.mae_trusted is None else f"; those err by {fixed(found.mae_trusted, 3)} bpm"
+    return (
+        f"{version_name('int8', report.weight_bits)}: by its wave alone the heart rate of {count(found.trusted)} of "
+        f"{_plural(found.count, 'video')} is to be trusted{off}."
     )
 
 

@@ -148,6 +148,11 @@ PULSE_TERMS: dict[str, list[tuple[str, str]]] = {
             "of the predicted with the reference pulse wave, mean over videos or clips; 1 is equal.",
         ),
         ("Flat", "predictions without any pulse, whose rate is read as the lowest of the band."),
+        (
+            "Trusted",
+            "predictions with one clear heart rate from begin to end, by themselves and without a reference: "
+            "`spikewright pulse` says of the others that they are not to be trusted.",
+        ),
         (_CLASSICAL, "methods without training, from the mean colour of the skin."),
         ("Decorative", "a part without which the network does as well."),
         ("Twin", "PhysFormer, the same network with conventional transformer layers."),

@@ -130,7 +130,7 @@ DENOISING_EXTREMES: dict[str, dict[str, Any]] = {
         "generation__published": [{"dataset": EVIL, "fid": 1.0, "note": EVIL}],
     },
 }
-UNDEFINED = {"mae_interval": None, "pearson": None, "snr": None}
+UNDEFINED = {"mae_interval": None, "pearson": None, "snr": None, "trusted": 0, "mae_trusted": None}
 PULSE_EXTREMES: dict[str, dict[str, Any]] = {
     "plain": {},
     "nothing ran": {

@@ -37,6 +37,8 @@ def scores(mae: float, count: int = 40, **changes: Any) -> dict[str, Any]:
         "snr": 6.31 - mae / 3,
         "wave_correlation": 0.863 - mae / 90,
         "flat": 0,
+        "trusted": count * 7 // 8,
+        "mae_trusted": mae / 20,
         "count": count,
     } | changes
 

@@ -25,6 +25,7 @@ from spikewright.benchmarks.report.write import ReportError, read_report, report
 from .extremes import EVIL, PULSE_EXTREMES
 from .generation_reports import generation_data, make_denoising_report, make_generation_report
 from .pulse_reports import make_pulse_report, pulse_data, pulse_report_data, with_chip_error
+from .pulse_reports import row as version
 from .reports import make_report, report_data
 from .test_report import Page, summary
 from .test_report_generation import NOTHING, section
@@ -120,6 +121,8 @@ ROWS, STREAM = pulse_data()["rows"], pulse_data()["stream"]
         ({"stream": STREAM | {"differing": 798_721}}, "`differing` is 798721 of 798720 `neuron_steps`"),
         ({"stream": STREAM | {"behind_frames": [34, 31]}}, "give the least first"),
         ({"stream": STREAM | {"cores": None}}, "`cores` is missing without `obstacles`"),
+        ({"rows": [version("float", 1, 2), version("int8", 1, 2, trusted=0)]}, "`trusted` is 0 of 40 and `mae_trusted` 0.05"),
+        ({"rows": [version("float", 1, 2), version("int8", 1, 2, trusted=41)]}, "at most all are trusted"),
         ({"stream_reason": "its masks count over a clip"}, "`stream_reason` is given beside a `stream`"),
     ],
 )  # fmt: skip
@@ -193,6 +196,9 @@ def test_accuracy_is_the_json() -> None:
                 assert number(shown[title]) == pytest.approx(told[field], abs=0.5001 * 10**-decimals), title
             low, high = shown["95 % interval"].split(" to ")
             assert [float(low), float(high)] == pytest.approx(told["mae_interval"], abs=5e-4)
+            if by == "video":
+                assert shown["Trusted"] == str(told["trusted"])
+                assert number(shown["MAE of these, bpm"]) == pytest.approx(told["mae_trusted"], abs=5e-4)
 
 
 def test_other_tables_are_the_json() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spikewright.benchmarks.errors import PulseError
 from spikewright.benchmarks.pulse.scores import _interval, judge, score
-from spikewright.benchmarks.pulse.waves import pulse_of
+from spikewright.benchmarks.pulse.waves import pulse_band, pulse_of
 
 from .synthetic import beats, sine
 
@@ -42,6 +42,18 @@ def test_judgements_come_video_by_video() -> None:
     assert found.wave_correlation == pytest.approx([0, 1, 0], abs=0.1)
     assert np.isnan(found.snr).tolist() == [False, False, True]
     assert score(ours, waves(60, 80, 120), FPS).mae == found.errors.mean()
+
+
+def test_what_is_trusted_is_judged_apart() -> None:
+    rng = np.random.default_rng(1)
+    clean = [beats(rng, bpm, 20, FPS) for bpm in (60, 90, 130)]
+    noise, silence = pulse_band(rng.standard_normal(len(clean[1])), FPS), np.zeros(len(clean[2]))
+    found = score([clean[0], noise, silence], clean, FPS)
+    assert (found.trusted, found.mae_trusted) == (1, 0)
+    assert found.mae > 1
+    assert judge([clean[0], noise, silence], clean, FPS).trusted.tolist() == [True, False, False]
+    none = score([noise, silence], clean[1:], FPS)
+    assert (none.trusted, none.mae_trusted) == (0, None)
 
 
 def test_what_predicts_the_reference_is_without_error() -> None:
