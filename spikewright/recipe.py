@@ -190,9 +190,10 @@ class PulseRecipe(Recipe):
         return self
 
     def decides(self, kind: str) -> dict[str, Any]:
-        """As :meth:`Recipe.decides`; the twin is that of every recipe with its stem."""
+        """As :meth:`Recipe.decides`; the twin is that of every recipe with its stem, and tests decide nothing."""
         found = super().decides(kind)
         found["train"] = {key: found["train"][key] for key in (kind, "loss")}
+        del found["data"]["test_videos"]
         if kind == "physformer_ann":
             for key in ("attention", "mlp_frames", "ratio", "timesteps"):
                 del found["model"][key]

@@ -82,6 +82,11 @@ def test_attention_of_either_kind_is_held_against_the_same_twin(tmp_path: Path) 
         assert same == shared
     losses = Workspace(load_recipe("spiking-physformer-synthetic", {"train.loss.eta": 2.0}), tmp_path)
     assert losses.weights("physformer_ann") is None
+    more_tests = {"data.test_videos": 1000, "deploy.videos": 500}
+    tested = Workspace(load_recipe("spiking-physformer-synthetic", more_tests), tmp_path)
+    assert {kind: tested.weights(kind) for kind in tested.stages} == {
+        k: plain.weights(k) for k in plain.stages
+    }
 
 
 def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
