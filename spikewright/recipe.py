@@ -190,7 +190,7 @@ class PulseRecipe(Recipe):
         return self
 
     def decides(self, kind: str) -> dict[str, Any]:
-        """As :meth:`Recipe.decides`; the twin is that of every recipe with its stem, and tests decide nothing."""
+        """As :meth:`Recipe.decides`; the twin is that of every recipe with its stem; test videos decide nothing."""
         found = super().decides(kind)
         found["train"] = {key: found["train"][key] for key in (kind, "loss")}
         del found["data"]["test_videos"]

@@ -150,7 +150,7 @@ PULSE_TERMS: dict[str, list[tuple[str, str]]] = {
         ("Flat", "predictions without any pulse, whose rate is read as the lowest of the band."),
         (
             "Trusted",
-            "predictions with one clear heart rate from begin to end, by themselves and without a reference: "
+            "predictions with one clear heart rate from beginning to end, by themselves and without a reference: "
             "`spikewright pulse` says of the others that they are not to be trusted.",
         ),
         (_CLASSICAL, "methods without training, from the mean colour of the skin."),
