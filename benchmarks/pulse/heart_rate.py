@@ -75,7 +75,7 @@ def heart_rate(
     Parameters
     ----------
     wave : array_like
-        Shape (T,), detrended or band-passed: a drift leaks into the band.
+        Shape (T,), detrended, band-passed or the changes from frame to frame: a drift leaks into the band.
     fps : float
         Samples a second.
     low, high : float
@@ -138,7 +138,7 @@ def quality(wave: ArrayLike, fps: float, low: float = LOW, high: float = HIGH) -
     Parameters
     ----------
     wave : array_like
-        Shape (T,) of 4 samples or more, detrended or band-passed.
+        Shape (T,) of 4 samples or more, detrended, band-passed or the changes from frame to frame.
     fps : float
         Samples a second.
 
@@ -161,6 +161,12 @@ def quality(wave: ArrayLike, fps: float, low: float = LOW, high: float = HIGH) -
     return Quality(index, bool(index >= TRUSTED and seconds >= SHORTEST), concentration, spread)
 
 
+def is_trusted(wave: ArrayLike, fps: float, low: float = LOW, high: float = HIGH) -> bool:
+    """Whether :func:`quality` trusts a wave, without computing it where the wave is too short to be trusted."""
+    wave = checked_wave(wave, at_least=4)
+    return len(wave) / fps >= SHORTEST and quality(wave, fps, low, high).trusted
+
+
 def heart_rates(
     wave: ArrayLike,
     fps: float,
@@ -174,7 +180,7 @@ def heart_rates(
     Parameters
     ----------
     wave : array_like
-        Shape (T,), detrended or band-passed as a whole.
+        Shape (T,), detrended or band-passed as a whole, or the changes from frame to frame.
     fps : float
         Samples a second.
     window, step : float

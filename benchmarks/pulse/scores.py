@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import PulseError
-from .heart_rate import heart_rate, quality, signal_to_noise
+from .heart_rate import heart_rate, is_trusted, signal_to_noise
 from .waves import HIGH, LOW, Wave, checked_wave, pulse_band, pulse_of, standardised
+
+#: What a heart rate is read from: the filtered pulse wave, as published, or the changes that it is the sum of.
+ReadFrom: TypeAlias = Literal["wave", "differences"]
 
 SHORTEST = 16  # samples, what the band-pass needs
 RESAMPLINGS = 2000
@@ -101,6 +104,7 @@ def score(
     clip_length: int = 160,
     *,
     differences: bool = False,
+    read_from: ReadFrom = "wave",
     max_lag: float = 0.0,
     low: float = LOW,
     high: float = HIGH,
@@ -124,6 +128,10 @@ def score(
         Samples of a clip.
     differences : bool
         Both sides are changes from frame to frame: take their cumulative sum first.
+    read_from : {"wave", "differences"}
+        What heart rates, and whether to trust them, are read from: the filtered wave as published, or the changes as
+        they are, which only ``differences`` has. A sum divides power by the square of the frequency, so that a slow
+        disturbance beneath a fast heart wins; the changes favour neither.
     max_lag : float
         Seconds by which a prediction may be shifted either way before its wave is compared; the best shift counts, which
         favours it even where it is noise. With 0, the default, a late prediction loses correlation.
@@ -135,7 +143,8 @@ def score(
     Raises
     ------
     PulseError
-        Waves do not pair up, are too short or not finite, or a reference is flat.
+        Waves do not pair up, are too short or not finite, or a reference is flat; or differences are to be read that
+        were not given.
     """
     found = judge(
         predicted_waves,
@@ -144,6 +153,7 @@ def score(
         by,
         clip_length,
         differences=differences,
+        read_from=read_from,
         max_lag=max_lag,
         low=low,
         high=high,
@@ -172,6 +182,7 @@ def judge(
     clip_length: int = 160,
     *,
     differences: bool = False,
+    read_from: ReadFrom = "wave",
     max_lag: float = 0.0,
     low: float = LOW,
     high: float = HIGH,
@@ -182,6 +193,10 @@ def judge(
         raise PulseError(f'by is {by!r}; choose "video" or "clip"')
     if by == "clip" and clip_length < SHORTEST:
         raise PulseError(f"clip_length is {clip_length}; give {SHORTEST} or more")
+    if read_from not in ("wave", "differences") or (read_from == "differences" and not differences):
+        raise PulseError(
+            f'read_from is {read_from!r} and differences {differences}; read a "wave", or "differences" that are given'
+        )
     pulse = pulse_of if differences else pulse_band
     rows = []
     for video, pair in enumerate(pairs):
@@ -189,15 +204,16 @@ def judge(
             _pieces(pair, clip_length if by == "clip" else None, video)
         ):
             ours, theirs = (pulse(wave, fps, low, high) for wave in (predicted, reference))
-            truth = heart_rate(theirs, fps, low, high)
+            read, told = (predicted, reference) if read_from == "differences" else (ours, theirs)
+            truth = heart_rate(told, fps, low, high)
             if np.isnan(truth):
                 where = f"reference wave {video}" + (f", clip {clip}," if by == "clip" else "")
                 raise PulseError(f"{where} is flat: it has no heart rate; leave the video out")
-            rate = heart_rate(ours, fps, low, high)
+            rate = heart_rate(read, fps, low, high)
             flat = bool(np.isnan(rate))
             ratio = np.nan if flat else signal_to_noise(ours, truth, fps, low, high)
             likeness = _likeness(ours, theirs, round(max_lag * fps))
-            trusted = quality(ours, fps, low, high).trusted
+            trusted = is_trusted(read, fps, low, high)
             rows.append((video, 60 * low if flat else rate, truth, likeness, ratio, flat, trusted))
     return Judgements(*(np.array(column) for column in zip(*rows, strict=True)))
 

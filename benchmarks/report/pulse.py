@@ -66,6 +66,9 @@ class PulseRow(Part):
     name: Literal["ann", "float", "int8", "GREEN", "CHROM", "POS"]
     by_video: PulseScores
     by_clip: PulseScores
+    from_changes: PulseScores = Field(
+        description="By video, heart rates read from the wave's changes from frame to frame."
+    )
 
 
 class AblationRow(Part):

@@ -96,6 +96,10 @@ def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
     console.print(_accuracy(report, pulse, "video"))
     console.print(_accuracy(report, pulse, "clip"))
     _print_note(pulse_tables.gap_note(report, pulse), console, loud=pulse_tables.exceeds_limit(pulse))
+    readings = _grid("Read from changes", numbers=("MAE, bpm", "95 % interval", "RMSE", "Pearson", "trusted"))
+    for name, mae, interval, rmse, _, pearson, trusted, _ in pulse_tables.readings(report, pulse).rows:
+        readings.add_row(name, mae, interval, rmse, pearson, trusted)
+    console.print(readings)
     _print_note(pulse_tables.trust_note(report, pulse), console)
     if pulse.ablations:
         ablations = _grid("Without", "Verdict", numbers=("cost", "wave corr.", "MAE, bpm"))
@@ -132,7 +136,7 @@ def _print_pulse(report: Report, pulse: Pulse, console: Console) -> None:
 
 def _accuracy(report: Report, pulse: Pulse, by: Literal["video", "clip"]) -> Table:
     grid = _grid(f"By {by}", numbers=("MAE, bpm", "95 % interval", "RMSE", "Pearson", "wave corr."))
-    for name, mae, interval, rmse, _, pearson, _, wave, *_ in pulse_tables.accuracy(report, pulse, by).rows:
+    for name, mae, interval, rmse, _, pearson, _, wave, _ in pulse_tables.accuracy(report, pulse, by).rows:
         grid.add_row(name, mae, interval, rmse, pearson, wave)
     return grid
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..benchmarks.pulse.baselines import chrom, green, pos
-from ..benchmarks.pulse.scores import Judgements, Scores, score
+from ..benchmarks.pulse.scores import Judgements, ReadFrom, Scores, score
 from ..benchmarks.pulse.scores import judge as judge_waves
 from ..generating.tally import Tally
 from ..hardware import host
@@ -55,9 +55,17 @@ class Judged:
         video = score(own, reference, FPS, differences=True)
         return video, score(own, reference, FPS, "clip", frames, differences=True)
 
-    def by_video(self, name: str) -> Judgements:
+    def read(self, name: str) -> Scores:
+        """Scores by video with heart rates as ``spikewright pulse`` reads them: from the changes themselves."""
+        return score(
+            self.waves[name], self.waves["reference"], FPS, differences=True, read_from="differences"
+        )
+
+    def by_video(self, name: str, read_from: ReadFrom = "wave") -> Judgements:
         """Heart rates and likeness of waves, a video each."""
-        return judge_waves(self.waves[name], self.waves["reference"], FPS, differences=True)
+        return judge_waves(
+            self.waves[name], self.waves["reference"], FPS, differences=True, read_from=read_from
+        )
 
 
 def judge(

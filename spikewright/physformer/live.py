@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..benchmarks.pulse.heart_rate import Reading, heart_rate, quality
-from ..benchmarks.pulse.waves import pulse_of
 from ..errors import BuildError
 from ..models.pulse_network import FPS
-from .reading import WINDOW, Pulse
+from .reading import WINDOW, Pulse, pulse
 from .streaming import PulseStream
 
 EVERY = 1.0  # seconds between two readings
@@ -53,8 +52,7 @@ class LivePulse:
             raise BuildError(
                 f"{len(self._differences)} values of a wave; show the stream {least} frames at least, to its end"
             )
-        wave = pulse_of(self._differences, FPS)
-        return Pulse(wave, heart_rate(wave, FPS), quality(wave, FPS), self.readings)
+        return pulse(self._differences, self.readings)
 
     def _add(self, fresh: NDArray[np.float64]) -> Iterator[Reading]:
         window, every = round(WINDOW * FPS), round(EVERY * FPS)
@@ -63,7 +61,7 @@ class LivePulse:
         for end in range(
             window + every * max(0, -(-(done + 1 - window) // every)), len(self._differences) + 1, every
         ):
-            wave = pulse_of(self._differences[end - window : end], FPS)
+            changes = self._differences[end - window : end]
             centre = (end - window / 2) / FPS
-            self.readings.append(Reading(centre, heart_rate(wave, FPS), quality(wave, FPS)))
+            self.readings.append(Reading(centre, heart_rate(changes, FPS), quality(changes, FPS)))
             yield self.readings[-1]

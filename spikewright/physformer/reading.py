@@ -41,7 +41,7 @@ class Pulse:
     wave : ndarray
         Pulse at 30 values a second, in no particular unit.
     heart_rate : float
-        Of the whole video in beats a minute; nan where the wave is flat.
+        Of the whole video in beats a minute, read from the changes that the wave is the sum of; nan where it is flat.
     quality : Quality
         Of the whole video: whether to trust the heart rate.
     readings : list of Reading
@@ -77,11 +77,14 @@ def read_pulse(
     run = _backend(system, backend, time_limit)
     with torch.no_grad():
         waves = [_waves(system, part, run) for part in torch.from_numpy(parts).split(_BATCH)]
-    wave = pulse_of(np.concatenate(waves), FPS)
-    long_enough = len(wave) >= WINDOW * FPS
-    return Pulse(
-        wave, heart_rate(wave, FPS), quality(wave, FPS), heart_rates(wave, FPS, WINDOW) if long_enough else []
-    )
+    changes = np.concatenate(waves)
+    long_enough = len(changes) >= WINDOW * FPS
+    return pulse(changes, heart_rates(changes, FPS, WINDOW) if long_enough else [])
+
+
+def pulse(changes: NDArray[np.float64], readings: list[Reading]) -> Pulse:
+    """What the changes of a wave from frame to frame say as a whole."""
+    return Pulse(pulse_of(changes, FPS), heart_rate(changes, FPS), quality(changes, FPS), readings)
 
 
 def _waves(

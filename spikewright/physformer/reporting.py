@@ -143,7 +143,8 @@ def _pulse(
     rows = []
     for name in ("ann", "float", "int8", *CLASSICAL):
         video, clip = judged.scores(name, frames)
-        rows.append(told.PulseRow(name=name, by_video=scores_part(video), by_clip=scores_part(clip)))  # type: ignore[arg-type]
+        scores = {"by_video": video, "by_clip": clip, "from_changes": judged.read(name)}
+        rows.append(told.PulseRow(name=name, **{by: scores_part(found) for by, found in scores.items()}))  # type: ignore[arg-type]
     by_name = {row.name: row.by_video for row in rows}
     count = len(judged.waves[ABLATIONS[0]])
     whole = scores_part(judged.scores("float", frames, count)[0])

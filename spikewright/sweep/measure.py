@@ -295,10 +295,12 @@ def _pulse(workspace: Sampled, steps: Steps) -> Measured:
     judged = accuracy.judge(system, twin, videos, ablation_videos=0)
     versions = ("int8", "float", "ann")
     by_video = {name: judged.by_video(name) for name in versions}
+    from_changes = {name: judged.by_video(name, "differences").errors for name in versions}
     inputs = pulse_verification.part_of(workspace, system, pulse_verification.AGREEMENT_CLIPS).samples
     return Measured(
         [
             _by_sample("heart rate (MAE, bpm)", {name: by_video[name].errors for name in versions}),
+            _by_sample("heart rate from changes (MAE, bpm)", from_changes),
             _by_sample("1 - correlation of waves", {name: 1 - by_video[name].wave_correlation for name in versions}),
         ],
         len(judged.waves["reference"]),

@@ -44,7 +44,12 @@ def scores(mae: float, count: int = 40, **changes: Any) -> dict[str, Any]:
 
 
 def row(name: str, video: float, clip: float, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "by_video": scores(video, **changes), "by_clip": scores(clip, 240, **changes)}
+    return {
+        "name": name,
+        "by_video": scores(video, **changes),
+        "by_clip": scores(clip, 240, **changes),
+        "from_changes": scores(video / 3, **changes),
+    }
 
 
 def ablation(title: str, mae: float, correlation: float, cost: float) -> dict[str, Any]:

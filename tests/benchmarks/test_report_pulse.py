@@ -167,8 +167,8 @@ def test_nothing_is_said_of_images() -> None:
 
 def test_sections_stand_in_order() -> None:
     titles = [
-        "Accuracy by video", "Accuracy by clip", "What the spikes contribute", "Firing rates",
-        "Precision of the host", "Energy as the paper counts", "Exchange", "On a stream", "Published figures, of other data",
+        "Accuracy by video", "Read from the changes of the wave", "Accuracy by clip", "What the spikes contribute",
+        "Firing rates", "Precision of the host", "Energy as the paper counts", "Exchange", "On a stream", "Published figures, of other data",
     ]  # fmt: skip
     report = make_pulse_report()
     page, markdown = render_page(report, DRAWINGS), render_markdown(report, tuple(DRAWINGS))
@@ -196,9 +196,16 @@ def test_accuracy_is_the_json() -> None:
                 assert number(shown[title]) == pytest.approx(told[field], abs=0.5001 * 10**-decimals), title
             low, high = shown["95 % interval"].split(" to ")
             assert [float(low), float(high)] == pytest.approx(told["mae_interval"], abs=5e-4)
-            if by == "video":
-                assert shown["Trusted"] == str(told["trusted"])
-                assert number(shown["MAE of these, bpm"]) == pytest.approx(told["mae_trusted"], abs=5e-4)
+    table = pulse_tables.readings(report, pulse_of(report))
+    fields = {"MAE, bpm": "mae", "RMSE, bpm": "rmse", "MAPE, %": "mape", "Pearson": "pearson"}
+    for cells, row in zip(table.rows, data["rows"], strict=True):
+        shown, told = dict(zip(table.head, cells, strict=True)), row["from_changes"]
+        for title, field in fields.items():
+            decimals = columns[title][1]
+            assert number(shown[title]) == pytest.approx(told[field], abs=0.5001 * 10**-decimals), title
+        assert shown["95 % interval"] == " to ".join(f"{end:.3f}" for end in told["mae_interval"])
+        assert shown["Trusted"] == str(told["trusted"])
+        assert number(shown["MAE of these, bpm"]) == pytest.approx(told["mae_trusted"], abs=5e-4)
 
 
 def test_other_tables_are_the_json() -> None:
@@ -253,6 +260,7 @@ def test_pages_show_every_table(report: Report) -> None:
     shown: list[Table] = [
         pulse_tables.accuracy(report, pulse, "video"),
         pulse_tables.accuracy(report, pulse, "clip"),
+        pulse_tables.readings(report, pulse),
         *([pulse_tables.ablations(pulse)] if pulse.ablations else []),
         *([pulse_tables.rates(pulse)] if pulse.rates else []),
         *([pulse_tables.host(pulse)] if pulse.host else []),

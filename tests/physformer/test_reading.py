@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from spikewright.benchmarks.pulse.heart_rate import heart_rate
 from spikewright.errors import BuildError
 from spikewright.hardware import lava
 from spikewright.models.data.errors import DataError
 from spikewright.models.pulse_data.export_ubfc import export_ubfc
 from spikewright.models.pulse_data.recording import Recording
 from spikewright.models.pulse_data.synthetic import generate
-from spikewright.physformer.reading import read_pulse, summary, write_pulse
+from spikewright.physformer.reading import pulse, read_pulse, summary, write_pulse
 from spikewright.physformer.system import System
 from tests.cli.conftest import spikewright
 
@@ -50,6 +51,14 @@ def test_files_hold_what_was_read(system: System, tmp_path: Path) -> None:
     with Image.open(paths["png"]) as picture:
         assert picture.size == (960, 420)
     assert sorted(p.name for p in (tmp_path / "new").iterdir()) == ["pulse.csv", "pulse.json", "pulse.png"]
+
+
+def test_the_heart_rate_is_read_from_changes_and_not_from_their_sum() -> None:
+    seconds = np.arange(960) / 30
+    heart, slow = (np.diff(np.sin(2 * np.pi * bpm / 60 * seconds), prepend=0) for bpm in (130, 50))
+    found = pulse(heart + 1.6 * slow, [])
+    assert found.heart_rate == pytest.approx(130, abs=0.5)
+    assert heart_rate(found.wave, 30) == pytest.approx(50, abs=0.5)
 
 
 def test_a_video_that_never_changes_has_no_trusted_heart_rate(system: System, tmp_path: Path) -> None:

@@ -56,6 +56,34 @@ def test_what_is_trusted_is_judged_apart() -> None:
     assert (none.trusted, none.mae_trusted) == (0, None)
 
 
+def test_a_slow_disturbance_beneath_a_fast_heart_is_misread_from_the_sum_alone() -> None:
+    heart, slow = sine(130, 32, FPS), sine(50, 32, FPS)
+    truth = np.diff(heart, prepend=0)
+    changes = truth + 1.6 * np.diff(slow, prepend=0)
+    given = ([changes, truth], [truth, truth], FPS)
+    wave = judge(*given, differences=True)
+    assert wave.rates == pytest.approx([50, 130], abs=0.5)
+    found = judge(*given, differences=True, read_from="differences")
+    assert found.rates == pytest.approx([130, 130], abs=0.5)
+    assert found.references == pytest.approx([130, 130], abs=0.5)
+    # What is not a heart rate is the published protocol's either way.
+    for name in ("wave_correlation", "flat"):
+        assert np.array_equal(getattr(found, name), getattr(wave, name))
+    assert (
+        score(*given, differences=True, read_from="differences").mae
+        < 0.5
+        < score(*given, differences=True).mae
+    )
+
+
+def test_changes_are_read_only_where_they_are_given() -> None:
+    pulse = [sine(70, 20, FPS)]
+    with pytest.raises(PulseError, match="read_from is 'differences' and differences False"):
+        score(pulse, pulse, FPS, read_from="differences")
+    with pytest.raises(PulseError, match="read_from is 'sum'"):
+        score(pulse, pulse, FPS, differences=True, read_from="sum")  # type: ignore[arg-type]
+
+
 def test_what_predicts_the_reference_is_without_error() -> None:
     rng = np.random.default_rng(0)
     references = [beats(rng, bpm, 20, FPS) for bpm in (60, 90, 130)]
