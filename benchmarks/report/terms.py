@@ -151,7 +151,7 @@ PULSE_TERMS: dict[str, list[tuple[str, str]]] = {
         (
             "Trusted",
             "predictions with one clear heart rate from beginning to end, by themselves and without a reference: "
-            "`spikewright pulse` says of the others that they are not to be trusted.",
+            "spikewright pulse says of the others that they are not to be trusted.",
         ),
         (_CLASSICAL, "methods without training, from the mean colour of the skin."),
         ("Decorative", "a part without which the network does as well."),
