@@ -40,11 +40,20 @@ def results(errors: dict[tuple[int, int], float]) -> list[Result]:
     return found
 
 
-@pytest.mark.parametrize(("tuned", "mark"), [(0.105, "+5.0 % ✓"), (0.1051, "+5.1 % ✗"), (0.09, "−10.0 % ✓")])
-def test_changes_are_against_float_and_held_against_their_limits(tuned: float, mark: str) -> None:
-    text = page(results({(8, 0): 0.1012, (4, 0): 0.13, (4, TUNE): tuned}), 10, "the command")
+@pytest.mark.parametrize(
+    ("rounded", "whole", "tuned", "mark"),
+    [
+        (0.1009, "+0.9 % (± 2.0) ✓", 0.105, "+5.0 % ✓"),
+        (0.1012, "+1.2 % (± 2.0) ?", 0.1051, "+5.1 % ✗"),
+        (0.1031, "+3.1 % (± 2.0) ✗", 0.09, "−10.0 % ✓"),
+    ],
+)
+def test_changes_are_against_float_and_held_against_their_limits(
+    rounded: float, whole: str, tuned: float, mark: str
+) -> None:
+    text = page(results({(8, 0): rounded, (4, 0): 0.13, (4, TUNE): tuned}), 10, "the command")
     (row,) = (line for line in text.splitlines() if line.startswith("| esvae-digits, error"))
-    assert row == f"| esvae-digits, error (MSE) | 0.1 | +1.2 % (± 2.0) ✗ | +30.0 % (± 2.0) | {mark} |"
+    assert row == f"| esvae-digits, error (MSE) | 0.1 | {whole} | +30.0 % (± 2.0) | {mark} |"
     assert "    the command" in text
     assert "- sddpm-digits, 4 bits: no room" in text
 
