@@ -41,8 +41,12 @@ class OnnxNetwork:
         ort = runtime()
         if not path.exists():
             raise AnnError(f"{path}: missing")
+        options = ort.SessionOptions()
+        # Without it processors that lack VNNI add products of integers pairwise in 16 bits, which saturates
+        # (microsoft/onnxruntime#12088): the same file would be some times as far off there.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         try:
-            self._session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime has a class of its own for each kind of failure
             raise AnnError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from None
 
