@@ -6,6 +6,7 @@ stays visible behind every filter.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -90,8 +91,15 @@ def band_pass(signal: ArrayLike, fps: float, low: float = LOW, high: float = HIG
         raise PulseError(f"order is {order}; give 1 or more")
     padding = 3 * (2 * order + 1)
     signal = checked(signal, "signal", at_least=padding + 1)
-    sections = butter(order, [low, high], "bandpass", fs=fps, output="sos")
+    sections = _sections(fps, low, high, order)
     return _without_rounding(sosfiltfilt(sections, signal, padlen=padding), signal, FILTER_ROUNDING)
+
+
+@lru_cache(maxsize=32)
+def _sections(fps: float, low: float, high: float, order: int) -> Wave:
+    """The filter's second-order sections; designing them takes longer than filtering a clip."""
+    sections: Wave = butter(order, [low, high], "bandpass", fs=fps, output="sos")
+    return sections
 
 
 def pulse_band(signal: ArrayLike, fps: float, low: float = LOW, high: float = HIGH) -> Wave:

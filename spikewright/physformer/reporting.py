@@ -85,7 +85,8 @@ def report_system(workspace: Workspace, system: System, found: Verification, ste
     fitted = fit_part(hardware, fits[NAME])
     with steps("The blocks on a stream"):
         streamed = stream_part(system, sample[:STREAMED_CLIPS], hardware)
-    pulse = _pulse(recipe.data, system, judged, hosts, priced, frames, streamed)
+    with steps("Scores of every version and method"):
+        pulse = _pulse(recipe.data, system, judged, hosts, priced, frames, streamed)
     rows = layer_rows({NAME: system.blocks}, {NAME: layers}, {NAME: 1.0}, found.overhead_spikes, models)
     with steps("Report and pictures"):
         report = parts.Report(
