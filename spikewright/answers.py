@@ -11,7 +11,7 @@ from .benchmarks.report.generation import Generation, SameImage
 from .benchmarks.report.generation_tables import shorter
 from .benchmarks.report.pulse import Pulse
 from .benchmarks.report.schema import Answers, EnergyRow, Equivalence, Fit, Quality, Verdict
-from .benchmarks.report.units import fixed, share
+from .benchmarks.report.units import fixed, plural, share
 
 #: Share of all samples by which a chip's right answers may be fewer than the float network's.
 CLASSES_LIMIT = 0.01
@@ -201,7 +201,7 @@ def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) 
     if not e.norse.ran:
         return Verdict(status="unknown", text=f"{first}; the norse check did not run ({e.norse.reason}).")
     agreed = " and ".join(
-        f"{check.name} on {row.images:,} image{'' if row.images == 1 else 's'}{_shorter(row, made)} ({row.neuron_steps:,} neuron steps)"
+        f"{check.name} on {plural(row.images, 'image')}{_shorter(row, made)} ({row.neuron_steps:,} neuron steps)"
         for check, row in equal
     )
     besides = f" Not repeated as whole images: {missing}." if missing else ""
@@ -210,7 +210,7 @@ def _same_images(quality: Quality, e: Equivalence, bits: int, made: Generation) 
 
 def _shorter(row: SameImage, made: Generation) -> str:
     steps = shorter(row, made)
-    return f" of {steps}" if steps else ""
+    return f" with {steps}" if steps else ""
 
 
 def _predicted(made: Generation, e: Equivalence, bits: int) -> tuple[str, Verdict | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..report.units import fixed, rate, significant
+from ..report.units import fixed, plural, rate, significant
 from .schema import EQUAL_QUALITY, EnergyFigure, Entry, Headline, QualityFigure, Summary, Winner
 
 
@@ -103,7 +103,7 @@ def summary(entries: Sequence[Entry]) -> Summary:
 def _summary_words(won: int, depends: int, twins: int) -> str:
     if not twins:
         return "No model with an ANN twin was measured: nothing can be said of energy at equal quality."
-    models = f"{twins} model{'' if twins == 1 else 's'} with a twin"
+    models = f"{plural(twins, 'model')} with a twin"
     if not won and not depends:
         return f"Energy at equal quality: the SNN does not win. Of {models}, none takes less energy than its int8 twin by any energy model."
     said = f"Energy at equal quality: of {models}, {won} win{'s' if won == 1 else ''} against the int8 twin by every energy model"

@@ -134,6 +134,9 @@ class SameImage(Part):
     neuron_steps: Count
     differing_spikes: Count
     seconds: Amount
+    refinements: Count | None = Field(
+        default=None, description="How often each image was refined; None where that is not the sampler's."
+    )
 
 
 class Exchange(Part):

@@ -8,7 +8,7 @@ from .generation import Exchange, Generation, PublishedFigure, SameImage, Sample
 from .prediction import ORDER, Prediction
 from .schema import Report
 from .tables import DASH, Table, version_name
-from .units import MISSING, amount, amount_interval, count, joule_interval, plain
+from .units import MISSING, amount, amount_interval, count, joule_interval, plain, plural
 
 
 def opening(generation: Generation) -> str:
@@ -64,20 +64,26 @@ def same_images(generation: Generation) -> Table:
 
 
 def shorter(row: SameImage, generation: Generation) -> str:
-    """In how many steps images were made again, where those of the report took another number; else empty."""
+    """With how many steps or refinements images were made again, where those of the report took more; else empty."""
     sampler = generation.sampler
-    if sampler is None or not row.images or row.evaluations == row.images * sampler.steps:
+    if not row.images:
         return ""
-    steps = row.evaluations // row.images
-    return f"{count(steps)} step{'' if steps == 1 else 's'}"
+    if sampler is None:
+        refined, whole, noun = row.refinements, generation.refinements, "refinement"
+    else:
+        refined, whole, noun = row.evaluations // row.images, sampler.steps, "step"
+    if refined is None or refined == (whole or 0):
+        return ""
+    return plural(refined, noun)
 
 
 def same_images_note(generation: Generation) -> str:
     """That the images compared took other numbers of steps than those of the report; empty where they did not."""
-    found = sorted({steps for row in generation.same_images if (steps := shorter(row, generation))})
-    if not found or generation.sampler is None:
+    found = sorted({words for row in generation.same_images if (words := shorter(row, generation))})
+    if not found:
         return ""
-    return f"The images compared were made in {' and '.join(found)} each, those above in {count(generation.sampler.steps)}."
+    whole = generation.refinements if generation.sampler is None else generation.sampler.steps
+    return f"The images compared were made with {' and '.join(found)} each, those above with {count(whole or 0)}."
 
 
 def parted(generation: Generation) -> list[Check]:

@@ -9,7 +9,7 @@ from .pulse import LEAST_COST, RATES, PopulationRate, Pulse, PulseEnergy, PulseS
 from .pulse_stream import PulseStream
 from .schema import Report
 from .tables import DASH, Table, version_name
-from .units import amount, count, fixed, joule, share
+from .units import amount, count, fixed, joule, plural, share
 
 _SCORES = (
     "MAE, bpm",
@@ -36,8 +36,8 @@ _ATTENTIONS = {
 def opening(pulse: Pulse) -> str:
     """What was judged, in figures."""
     return (
-        f"Heart rates and pulse waves of {_plural(pulse.videos, 'face video')} ({pulse.data.strip().rstrip('.')}), cut into "
-        f"{_plural(pulse.clips, 'clip')}. {sample_note(pulse)} Variant: {pulse.variant}, {_VARIANTS[pulse.variant]}. "
+        f"Heart rates and pulse waves of {plural(pulse.videos, 'face video')} ({pulse.data.strip().rstrip('.')}), cut into "
+        f"{plural(pulse.clips, 'clip')}. {sample_note(pulse)} Variant: {pulse.variant}, {_VARIANTS[pulse.variant]}. "
         f"Attention: {_ATTENTIONS[pulse.attention]}."
     )
 
@@ -134,7 +134,7 @@ def trust_note(report: Report, pulse: Pulse) -> str:
     off = "" if found.mae_trusted is None else f"; those err by {fixed(found.mae_trusted, 3)} bpm"
     return (
         f"{version_name('int8', report.weight_bits)}: by its wave alone the heart rate of {count(found.trusted)} of "
-        f"{_plural(found.count, 'video')} is to be trusted{off}."
+        f"{plural(found.count, 'video')} is to be trusted{off}."
     )
 
 
@@ -177,7 +177,7 @@ def _ablated(scores: PulseScores) -> tuple[str, ...]:
 def ablation_note(pulse: Pulse) -> str:
     """How the table came about."""
     return (
-        f"The float network on {_plural(pulse.ablation_videos, 'video')}, by video, one part taken out at a time; nothing is "
+        f"The float network on {plural(pulse.ablation_videos, 'video')}, by video, one part taken out at a time; nothing is "
         f"trained anew. The cost is the wave correlation that is lost; below {LEAST_COST:g} a part is decorative."
     )
 
@@ -291,7 +291,7 @@ def stream(stream: PulseStream, fps: float) -> Table:
         ("Longest delay, steps", count(stream.longest_delay)),
         (
             "Latency of the chip",
-            f"{count(stream.latency_steps)} steps, {_plural(stream.latency_tokens, 'token frame')}",
+            f"{count(stream.latency_steps)} steps, {plural(stream.latency_tokens, 'token frame')}",
         ),
         ("Wave behind the camera", f"{low} to {high} frames, at most {seconds} s"),
         ("SOPs a token frame; a second", f"{amount(stream.sops_per_token)}; {a_second}"),
@@ -311,7 +311,7 @@ def obstacles(stream: PulseStream) -> str:
 def stream_check(stream: PulseStream) -> str:
     """Whether the stream fires the clips' spikes."""
     return (
-        f"{_plural(stream.clips, 'clip')} streamed between silence: {count(stream.differing)} of "
+        f"{plural(stream.clips, 'clip')} streamed between silence: {count(stream.differing)} of "
         f"{count(stream.neuron_steps)} neuron steps differ from the program of clips."
     )
 
@@ -349,7 +349,3 @@ def published_note(pulse: Pulse) -> str:
 NO_RATES = "No firing rate was recorded."
 NO_HOST = "No precision of the host was recorded."
 NOT_PUBLISHED = "No published figure was recorded for this system."
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"

@@ -7,7 +7,7 @@ from .generation import Generation, TokenQuality
 from .prediction import ORDER, Prediction
 from .schema import Report
 from .tables import DASH, Table, version_name
-from .units import amount, count, plain, share
+from .units import amount, count, plain, plural, share
 
 
 def opening(generation: Generation) -> str:
@@ -31,7 +31,7 @@ def _refined(generation: Generation) -> str:
     turns = generation.refinements
     if not turns:
         return ""
-    return f", {turns} time{'' if turns == 1 else 's'} of which half of all positions are hidden again and redrawn"
+    return f", {plural(turns, 'time')} of which half of all positions are hidden again and redrawn"
 
 
 def prediction(report: Report, quality: TokenQuality) -> Prediction:

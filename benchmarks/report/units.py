@@ -51,6 +51,11 @@ def count(value: int) -> str:
     return " ".join(engineering(float(value), _COUNT_PREFIXES, 4)).rstrip()
 
 
+def plural(number: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
 def amount(value: float) -> str:
     """A mean count: three significant digits or whole numbers, with a prefix from ten million on."""
     if abs(value) >= _EXACT_BELOW:

@@ -1,7 +1,6 @@
 """How many samples the page over all models spends on each of them, for all to fit into half an hour on two cores.
 
-The limits are those of a recipe's own sizes (`[deploy]`), never more than the recipe says. A data set as small as
-scikit-learn's digits is measured whole.
+The limits are those of a recipe's own sizes (`[deploy]`), never more than the recipe says.
 """
 
 from __future__ import annotations
@@ -23,16 +22,14 @@ LIMITS: Final = {
     "reference_images": (4, "samples, reference interpreter"),
     "lava_images": (2, "samples, Lava"),
     "lava_generations": (1, "whole images, Lava and reference"),
+    "lava_refinements": (1, "refinements of such an image"),
     "lava_sampling_steps": (2, "sampling steps of such an image"),
 }
 #: Not a size of the result: how long Lava may take before the page says that it did not run.
 LAVA_SECONDS: Final = 240
-#: Data sets that are measured whole.
-WHOLE: Final = ("digits",)
 WORDS: Final = (
-    "Models other than those of the embedded digits are measured on fewer samples than their own recipes take, so that "
-    "all of them are meant to fit into half an hour on two cores; each table says on how many. With --full the command "
-    "takes them all."
+    "Models are measured on fewer samples than their own recipes take, so that all of them are meant to fit into half an "
+    "hour on two cores; each table says on how many. With --full the command takes them all."
 )
 FULL_WORDS: Final = "Every model is measured on all samples that its recipe takes."
 
@@ -40,7 +37,7 @@ FULL_WORDS: Final = "Every model is measured on all samples that its recipe take
 def budgeted(name: str, full: bool) -> Recipe:
     """A shipped recipe, its deployment's sizes limited unless all of it is to be measured."""
     recipe = load_recipe(name)
-    if full or recipe.data.name in WHOLE:
+    if full:
         return recipe
     sizes = {key: _limited(recipe, key, most) for key, (most, _) in LIMITS.items() if _has(recipe, key)}
     seconds = min(recipe.deploy.lava_seconds, LAVA_SECONDS)
@@ -50,7 +47,9 @@ def budgeted(name: str, full: bool) -> Recipe:
 
 
 def _has(recipe: Recipe, key: str) -> bool:
-    """Whether a size means anything to a recipe's system: videos are no images."""
+    """Whether a size means anything to a recipe's system: videos are no images, and few samplers refine."""
+    if key == "lava_refinements":
+        return getattr(recipe.deploy, "refinements", 0) > 0
     images = isinstance(recipe.data, DataRecipe)
     return hasattr(recipe.deploy, key) and (images or key not in ("test_images", "generated_images"))
 
@@ -76,5 +75,8 @@ def rows(name: str, recipe: Recipe, test_images: int) -> list[Budget]:
         used, full = getattr(recipe.deploy, key), getattr(own.deploy, key)
         if key in ("test_images", "noise_images", "bound_grids"):
             used, full = (min(size or test_images, test_images) for size in (used, full))
+        if key == "lava_refinements":
+            every: int = own.deploy.refinements  # type: ignore[attr-defined]
+            used, full = (every if size is None else size for size in (used, full))
         found.append(Budget(what=what, used=used, full=full))
     return found

@@ -224,6 +224,8 @@ def _show_report(place: Workspace, json: bool) -> None:
 
 
 def _print_checks(found: Verification) -> None:
+    from ..benchmarks.report.units import plural
+
     e = found.equivalence
     norse = f"{e.norse.spike_mismatches} of {e.norse.neuron_steps} spikes differ, {e.norse.explained_by_rounding} by rounding"
     typer.echo(f"norse:     {norse if e.norse.ran else 'did not run: ' + e.norse.reason}")
@@ -236,7 +238,7 @@ def _print_checks(found: Verification) -> None:
     for same in found.same_images:
         said = f"{same.differing_spikes} of {same.neuron_steps} spikes differ{': ' + same.reason if same.reason else ''}"
         typer.echo(
-            f"{same.images} images on {same.backend}: {said if same.equal is not None else 'did not run: ' + same.reason}"
+            f"{plural(same.images, 'image')} on {same.backend}: {said if same.equal is not None else 'did not run: ' + same.reason}"
         )
     if found.lowering:
         typer.echo(f"After each lowering step, {found.lowering_images} images:")

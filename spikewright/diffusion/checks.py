@@ -72,6 +72,7 @@ def same_images(
             differing_readouts=sum(p.readouts for p in pairs),
             seconds=time.perf_counter() - began,
             first=first,
+            refinements=refinements,
         )
     finally:
         for pair in pairs:

@@ -37,6 +37,9 @@ def verify_system(
     recipe = workspace.recipe
     assert isinstance(recipe, DiffusionRecipe)
     deploy, images = recipe.deploy, recipe.deploy.lava_generations
+    refinements = deploy.refinements
+    if deploy.lava_refinements is not None:
+        refinements = min(refinements, deploy.lava_refinements)
     checks = check_parts(parts_of(workspace, system, AGREEMENT_SAMPLES), deploy, steps, use_lava=use_lava)
     same = compare_images(
         lambda backend, limit: same_images(
@@ -45,12 +48,13 @@ def verify_system(
             images,
             seed=recipe.seed,
             temperature=deploy.temperature,
-            refinements=deploy.refinements,
+            refinements=refinements,
             time_limit=limit,
         ),
         images,
         deploy.lava_seconds,
         steps,
         use_lava=use_lava,
+        each="all evaluations" if refinements == deploy.refinements else f"refined {refinements}x",
     )
     return keep(workspace, checks, same, deploy, steps)

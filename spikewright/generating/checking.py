@@ -22,6 +22,7 @@ from ..benchmarks.equivalence.verify import (
 )
 from ..benchmarks.report.generation import SameImage
 from ..benchmarks.report.schema import BackendCheck, Equivalence, LayerAgreement, NorseCheck
+from ..benchmarks.report.units import plural
 from ..deploy_recipe import DeployRecipe
 from ..export.float_run import run_float
 from ..export.trace import trace
@@ -75,7 +76,7 @@ class Checks:
 
 def check_parts(parts: Sequence[Part], deploy: DeployRecipe, steps: Steps, *, use_lava: bool) -> Checks:
     """Run every check of every program."""
-    with steps(f"Float NIR in norse against snnTorch, {deploy.norse_images} images"):
+    with steps(f"Float NIR in norse against snnTorch, {plural(deploy.norse_images, 'image')}"):
         norse = _norse(parts, deploy.norse_images)
     overhead: dict[str, int] = {}
     references, lavas, rows, stages = [], [], [], []
@@ -134,7 +135,7 @@ def compare_images(
     """
     found = []
     for backend in ("reference", "lava") if use_lava else ("reference",):
-        with steps(f"{images} images on the emulator and on {backend}, {each}"):
+        with steps(f"{plural(images, 'image')} on the emulator and on {backend}, {each}"):
             try:
                 same = make(backend, float(seconds) if backend == "lava" else None)
             except SessionError as error:
@@ -149,7 +150,7 @@ def compare_images(
                 SameImage(
                     backend=backend, images=same.images, evaluations=same.evaluations, chip_steps=same.chip_steps,
                     equal=same.equal, reason=same.first, neuron_steps=same.neuron_steps,
-                    differing_spikes=same.differing_spikes, seconds=same.seconds,
+                    differing_spikes=same.differing_spikes, seconds=same.seconds, refinements=same.refinements,
                 )
             )  # fmt: skip
     return found

@@ -27,6 +27,8 @@ class SameImages:
         Of the second backend, opening included.
     first : str
         Where they first part; empty where they do not.
+    refinements : int, optional
+        Of each image, where the sampler refines.
     """
 
     images: int
@@ -38,6 +40,7 @@ class SameImages:
     differing_readouts: int
     seconds: float
     first: str
+    refinements: int | None = None
 
 
 class Pair:

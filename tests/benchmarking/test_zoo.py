@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from spikewright.benchmarking import command, zoo
-from spikewright.benchmarking.budget import LIMITS, WHOLE, budgeted, rows
+from spikewright.benchmarking.budget import LIMITS, budgeted, rows
 from spikewright.benchmarking.runs import RESULT, Unit, finished
 from spikewright.benchmarking.writing import PAGE, RESULTS
 from spikewright.benchmarks.overview.result import result_of
@@ -60,8 +60,8 @@ def test_a_budget_is_never_more_than_the_recipe(name: str) -> None:
         if not hasattr(own.deploy, key):
             continue
         full, used = getattr(own.deploy, key), getattr(limited.deploy, key)
-        if own.data.name in WHOLE:
-            assert used == full
+        if key == "lava_refinements" and not own.deploy.refinements:
+            assert used is None  # its sampler does not refine
         elif key in ("test_images", "generated_images") and own.model.kind == "spiking-physformer":
             assert used == full  # means nothing there
         else:
@@ -72,6 +72,8 @@ def test_a_budget_is_never_more_than_the_recipe(name: str) -> None:
         assert limited.decides(trained) == own.decides(trained)
     for row in rows(name, limited, 10_000):
         assert row.used <= row.full
+    refined = [(row.used, row.full) for row in rows(name, limited, 10_000) if "refinements" in row.what]
+    assert refined == ([(1, 6)] if name == "spiking-diffusion-mnist" else [])
 
 
 def test_a_deployment_sees_as_many_test_images_as_its_recipe_says(tmp_path: Path) -> None:

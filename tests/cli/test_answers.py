@@ -112,7 +112,7 @@ def test_images_out_of_noise_are_the_same_on_every_count() -> None:
     for words in ("token", "econstruction", "None"):
         assert words not in same.text
     few = denoised(generation__same_images=[same_image("lava", images=2, evaluations=6)]).same
-    assert "Lava on 2 images of 3 steps (5,334,336 neuron steps)" in few.text
+    assert "Lava on 2 images with 3 steps (5,334,336 neuron steps)" in few.text
     assert "0.40 % better" in denoised(generation__noise__gap_percent=-0.4).same.text
 
 
