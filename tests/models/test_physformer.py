@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikewright.models.physformer import SpikingPhysFormer
 from spikewright.models.physformer_ann import PhysFormer
+from spikewright.models.physformer_host import Stage
 from spikewright.models.physformer_layout import SIZES, Attention, PhysFormerConfig, Variant
 from spikewright.models.pulse_losses import PulseLoss
 from spikewright.models.pulse_network import WINDOW, outside
@@ -140,6 +141,15 @@ def test_the_deployed_stem_sees_a_frame_at_a_time() -> None:
             moved = (network.embedding(other) != network.embedding(clips)).any((0, 1, 3, 4))
         assert moved[1]
         assert bool(moved[0]) == bool(moved[2]) == mixes
+
+
+@pytest.mark.parametrize("side", [(8, 12), (7, 9), (2, 3)])
+def test_maxima_of_slices_are_those_of_the_pool(side: tuple[int, int]) -> None:
+    torch.manual_seed(3)
+    stage = Stage(3, 4, (3, 5, 3)).eval()
+    clips = torch.randn(2, 3, 5, *side)
+    pooled = torch.relu(torch.nn.functional.max_pool3d(stage.norm(stage.conv(clips)), (1, 2, 2)))
+    assert torch.equal(stage(clips), pooled)
 
 
 def test_the_gate_of_the_deployed_variant_stays_within_its_slice() -> None:
