@@ -142,24 +142,32 @@ class _Run:
         self.readouts: dict[str, Tensor] = {}
 
     def through(self, samples: NDArray[np.float32] | None, injected: set[str]) -> None:
-        """Run every node that something reads."""
+        """Run every node that something reads, and let go of what has been read for the last time."""
         needed = _needed(self.graph, injected)
-        for stage in self.graph.loops():
-            names = [name for name in stage if name in needed]
-            if len(names) > 1:
-                self._loop(names)
-                continue
-            for name in names:
-                node = self.graph.nodes[name]
-                if isinstance(node, Input):
-                    self.values[name] = _enter(name, node, samples, self.timesteps)
-                elif isinstance(node, Synapses):
-                    x = self.values[self.graph.sources(name)[0]]
-                    current = self._synapses(name, node, _late(x, node.lag))
-                    self.values[name] = self.numbers.arrived(name, node, current)
-                elif isinstance(node, LIF | LI):
-                    self._note_static(name, self.values)
-                    self._population(name, node, [self.values.pop(s) for s in self.graph.sources(name)])
+        stages = [found for stage in self.graph.loops() if (found := [n for n in stage if n in needed])]
+        last = {source: stage for stage in stages for name in stage for source in self.graph.sources(name)}
+        kept = {self.graph.sources(name)[0] for name in self.graph.select(Output)}
+        for stage in stages:
+            if len(stage) > 1:
+                self._loop(stage)
+            else:
+                self._alone(stage[0], samples)
+            for source in {s for name in stage for s in self.graph.sources(name)} - kept:
+                if last[source] is stage:
+                    self.values.pop(source, None)
+
+    def _alone(self, name: str, samples: NDArray[np.float32] | None) -> None:
+        """A node that is in no loop."""
+        node = self.graph.nodes[name]
+        if isinstance(node, Input):
+            self.values[name] = _enter(name, node, samples, self.timesteps)
+        elif isinstance(node, Synapses):
+            x = self.values[self.graph.sources(name)[0]]
+            current = self._synapses(name, node, _late(x, node.lag))
+            self.values[name] = self.numbers.arrived(name, node, current)
+        elif isinstance(node, LIF | LI):
+            self._note_static(name, self.values)
+            self._population(name, node, [self.values.pop(s) for s in self.graph.sources(name)])
 
     def _synapses(self, name: str, node: Synapses, x: Tensor) -> Tensor:
         """Currents (samples, steps, outputs) of spikes (samples, steps, inputs)."""

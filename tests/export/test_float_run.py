@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from spikewright.export.errors import ExportError
-from spikewright.export.float_run import run_float
-from spikewright.export.graph import LI, LIF, Graph, Input, Synapses
+from spikewright.export.float_run import Numbers, _Run, run_float
+from spikewright.export.graph import LI, LIF, Graph, Input, Output, Synapses
 from spikewright.export.linear import expand_channels
 from spikewright.export.unroll import unroll
 from tests.export.graphs import chain, float_graphs
@@ -69,6 +69,16 @@ def test_a_run_is_the_equation_step_by_step(case: Case) -> None:
         assert run.rates()[name] == pytest.approx(run.spikes[name].mean((0, 1)))
     for name, membrane in readouts.items():
         assert np.allclose(run.readouts[name][exact], membrane[exact], atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(float_graphs())
+def test_values_that_nothing_reads_any_more_are_let_go(case: Case) -> None:
+    graph, samples = case
+    run = _Run(graph, Numbers(), {}, None, False)
+    run.through(samples, set())
+    ends = {graph.sources(name)[0] for name in graph.select(Output)}
+    assert run.values.keys() <= ends | {name for name in graph.nodes if not graph.targets(name)}
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
