@@ -90,9 +90,9 @@ class DiffusionDeployRecipe(DeployRecipe):
     refinements : int
         How often half of a drawn grid is hidden and drawn again; 0 is the published sampler.
     lava_generations : int
-        Images that are generated on Lava as well, all evaluations.
-    lava_refinements : int, optional
-        Of these, at most; as many as any image has by default.
+        Images that are generated on Lava as well.
+    lava_evaluations : int, optional
+        So many of an image's first evaluations are repeated there; all by default.
     bound_grids : int
         Test grids that the variational bound is estimated on.
     """
@@ -100,7 +100,7 @@ class DiffusionDeployRecipe(DeployRecipe):
     temperature: Annotated[float, Field(gt=0)] = 1.0
     refinements: NonNegativeInt = 0
     lava_generations: PositiveInt = 2
-    lava_refinements: NonNegativeInt | None = None
+    lava_evaluations: PositiveInt | None = None
     bound_grids: PositiveInt = 2000
 
 

@@ -134,8 +134,8 @@ class SameImage(Part):
     neuron_steps: Count
     differing_spikes: Count
     seconds: Amount
-    refinements: Count | None = Field(
-        default=None, description="How often each image was refined; None where that is not the sampler's."
+    whole: bool = Field(
+        default=True, description="False where only the first evaluations of each image were repeated."
     )
 
 

@@ -64,17 +64,13 @@ def same_images(generation: Generation) -> Table:
 
 
 def shorter(row: SameImage, generation: Generation) -> str:
-    """With how many steps or refinements images were made again, where those of the report took more; else empty."""
-    sampler = generation.sampler
+    """How many steps or evaluations of each image were repeated, where those of the report have more; else empty."""
     if not row.images:
         return ""
-    if sampler is None:
-        refined, whole, noun = row.refinements, generation.refinements, "refinement"
-    else:
-        refined, whole, noun = row.evaluations // row.images, sampler.steps, "step"
-    if refined is None or refined == (whole or 0):
-        return ""
-    return plural(refined, noun)
+    each = row.evaluations // row.images
+    if generation.sampler is None:
+        return "" if row.whole else plural(each, "evaluation")
+    return "" if each == generation.sampler.steps else plural(each, "step")
 
 
 def same_images_note(generation: Generation) -> str:
@@ -82,8 +78,9 @@ def same_images_note(generation: Generation) -> str:
     found = sorted({words for row in generation.same_images if (words := shorter(row, generation))})
     if not found:
         return ""
-    whole = generation.refinements if generation.sampler is None else generation.sampler.steps
-    return f"The images compared were made with {' and '.join(found)} each, those above with {count(whole or 0)}."
+    if generation.sampler is None:
+        return f"Of each image {' and '.join(found)} were repeated, the first ones."
+    return f"The images compared were made in {' and '.join(found)} each, those above in {count(generation.sampler.steps)}."
 
 
 def parted(generation: Generation) -> list[Check]:

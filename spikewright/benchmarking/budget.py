@@ -5,11 +5,13 @@ The limits are those of a recipe's own sizes (`[deploy]`), never more than the r
 
 from __future__ import annotations
 
+from math import prod
 from typing import Final
 
 from ..benchmarks.overview.schema import Budget
 from ..models.recipe import DataRecipe
-from ..recipe import Recipe, load_recipe
+from ..models.sampler import expected_evaluations
+from ..recipe import DiffusionRecipe, Recipe, load_recipe
 
 #: Sizes of a recipe's deployment, the limit of each, and what is counted.
 LIMITS: Final = {
@@ -22,7 +24,7 @@ LIMITS: Final = {
     "reference_images": (4, "samples, reference interpreter"),
     "lava_images": (2, "samples, Lava"),
     "lava_generations": (1, "whole images, Lava and reference"),
-    "lava_refinements": (1, "refinements of such an image"),
+    "lava_evaluations": (8, "evaluations of such an image"),
     "lava_sampling_steps": (2, "sampling steps of such an image"),
 }
 #: Not a size of the result: how long Lava may take before the page says that it did not run.
@@ -47,9 +49,7 @@ def budgeted(name: str, full: bool) -> Recipe:
 
 
 def _has(recipe: Recipe, key: str) -> bool:
-    """Whether a size means anything to a recipe's system: videos are no images, and few samplers refine."""
-    if key == "lava_refinements":
-        return getattr(recipe.deploy, "refinements", 0) > 0
+    """Whether a size means anything to a recipe's system: videos are no images."""
     images = isinstance(recipe.data, DataRecipe)
     return hasattr(recipe.deploy, key) and (images or key not in ("test_images", "generated_images"))
 
@@ -75,8 +75,13 @@ def rows(name: str, recipe: Recipe, test_images: int) -> list[Budget]:
         used, full = getattr(recipe.deploy, key), getattr(own.deploy, key)
         if key in ("test_images", "noise_images", "bound_grids"):
             used, full = (min(size or test_images, test_images) for size in (used, full))
-        if key == "lava_refinements":
-            every: int = own.deploy.refinements  # type: ignore[attr-defined]
-            used, full = (every if size is None else size for size in (used, full))
+        if key == "lava_evaluations":
+            used, full = (size or _evaluations(own) for size in (used, full))
         found.append(Budget(what=what, used=used, full=full))
     return found
+
+
+def _evaluations(recipe: Recipe) -> int:
+    """Of an image of Spiking-Diffusion, in the mean."""
+    assert isinstance(recipe, DiffusionRecipe)
+    return round(expected_evaluations(prod(recipe.vq_config(1).grid), recipe.deploy.refinements))

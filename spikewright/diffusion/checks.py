@@ -18,9 +18,15 @@ def same_images(
     seed: int,
     temperature: float,
     refinements: int = 0,
+    evaluations: int | None = None,
     time_limit: float | None = None,
 ) -> SameImages:
     """Generate images on the emulator and on another backend, each drawing from its own logits.
+
+    Parameters
+    ----------
+    evaluations : int, optional
+        So many of each image at most are repeated; the emulator alone makes the rest, and both decode it.
 
     Raises
     ------
@@ -45,12 +51,13 @@ def same_images(
             )
             for _ in range(2)
         )
-        parted = ""
+        parted, whole = "", True
+        program = denoiser.program
+        last = program.populations[-1]
         while len(ours.active):
-            program = denoiser.program
-            last = program.populations[-1]
-            what = f"evaluation {int(ours.samples.evaluations.max()) + 1}"
-            both = denoiser.run(tokens.one_hot(program, ours.grids), what)
+            done, inputs = int(ours.samples.evaluations.max()), tokens.one_hot(program, ours.grids)
+            what, whole = f"evaluation {done + 1}", evaluations is None or done < evaluations
+            both = denoiser.run(inputs, what) if whole else (denoiser.alone(inputs),) * 2
             for sampling, summed in zip((ours, theirs), both, strict=True):
                 sampling.reveal((summed / last.scale).reshape(-1, *last.shape) / program.timesteps)
             if (ours.samples.tokens != theirs.samples.tokens).any():
@@ -72,7 +79,7 @@ def same_images(
             differing_readouts=sum(p.readouts for p in pairs),
             seconds=time.perf_counter() - began,
             first=first,
-            refinements=refinements,
+            whole=whole,
         )
     finally:
         for pair in pairs:

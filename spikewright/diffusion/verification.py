@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..benchmarks.report.units import plural
 from ..diffusion_stages import extract_tokens
 from ..generating.checking import AGREEMENT_SAMPLES, Part, check_parts, compare_images, keep
 from ..hardware import tokens
@@ -37,9 +38,7 @@ def verify_system(
     recipe = workspace.recipe
     assert isinstance(recipe, DiffusionRecipe)
     deploy, images = recipe.deploy, recipe.deploy.lava_generations
-    refinements = deploy.refinements
-    if deploy.lava_refinements is not None:
-        refinements = min(refinements, deploy.lava_refinements)
+    evaluations = deploy.lava_evaluations
     checks = check_parts(parts_of(workspace, system, AGREEMENT_SAMPLES), deploy, steps, use_lava=use_lava)
     same = compare_images(
         lambda backend, limit: same_images(
@@ -48,13 +47,14 @@ def verify_system(
             images,
             seed=recipe.seed,
             temperature=deploy.temperature,
-            refinements=refinements,
+            refinements=deploy.refinements,
+            evaluations=evaluations,
             time_limit=limit,
         ),
         images,
         deploy.lava_seconds,
         steps,
         use_lava=use_lava,
-        each="all evaluations" if refinements == deploy.refinements else f"refined {refinements}x",
+        each="all evaluations" if evaluations is None else plural(evaluations, "evaluation"),
     )
     return keep(workspace, checks, same, deploy, steps)

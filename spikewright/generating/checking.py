@@ -150,7 +150,7 @@ def compare_images(
                 SameImage(
                     backend=backend, images=same.images, evaluations=same.evaluations, chip_steps=same.chip_steps,
                     equal=same.equal, reason=same.first, neuron_steps=same.neuron_steps,
-                    differing_spikes=same.differing_spikes, seconds=same.seconds, refinements=same.refinements,
+                    differing_spikes=same.differing_spikes, seconds=same.seconds, whole=same.whole,
                 )
             )  # fmt: skip
     return found

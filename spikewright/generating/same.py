@@ -27,8 +27,8 @@ class SameImages:
         Of the second backend, opening included.
     first : str
         Where they first part; empty where they do not.
-    refinements : int, optional
-        Of each image, where the sampler refines.
+    whole : bool
+        All evaluations were repeated, not only an image's first ones.
     """
 
     images: int
@@ -40,7 +40,7 @@ class SameImages:
     differing_readouts: int
     seconds: float
     first: str
-    refinements: int | None = None
+    whole: bool = True
 
 
 class Pair:
@@ -96,6 +96,10 @@ class Pair:
         if unequal.any() and not self.first:
             self.first = f"{what}: read-out {last}"
         return ours.readouts[last], theirs.readouts[last]
+
+    def alone(self, inputs: Inputs) -> np.ndarray:
+        """Read-outs of the last population on the emulator; nothing is compared."""
+        return self.ours.run(inputs).readouts[self.program.populations[-1].name]
 
     def close(self) -> None:
         """End both sessions."""

@@ -22,7 +22,7 @@ from .job import NETWORKS, Job
 #: Fields of ``[deploy]`` that only a report's checks and pictures read.
 _UNREAD = {
     "norse_images", "reference_images", "lava_images", "lava_seconds", "generated_images", "lava_generations",
-    "lava_refinements", "lava_sampling_steps", "bound_grids", "noise_images", "videos",
+    "lava_evaluations", "lava_sampling_steps", "bound_grids", "noise_images", "videos",
 }  # fmt: skip
 
 

@@ -291,22 +291,23 @@ def test_shorter_images_on_other_backends_are_said_to_be_shorter() -> None:
     from .generation_reports import same_image
 
     few = make_denoising_report(generation__same_images=[same_image("lava", images=2, evaluations=6)])
-    said = "The images compared were made with 3 steps each, those above with 50."
+    said = "The images compared were made in 3 steps each, those above in 50."
     assert said in render_markdown(few, [])
     assert said in render_page(few, {})
-    assert "were made with" not in render_markdown(make_denoising_report(), [])
+    assert "were made in" not in render_markdown(make_denoising_report(), [])
 
 
-def test_images_refined_less_on_other_backends_are_said_to_be() -> None:
+def test_images_of_which_only_the_beginning_was_repeated_are_said_to_be() -> None:
     from .generation_reports import same_image
 
-    def refined(times: int) -> Report:
-        row = same_image("lava", images=1, refinements=times)
-        return make_generation_report(generation__same_images=[row], generation__refinements=6)
+    def repeated(whole: bool) -> Report:
+        row = same_image("lava", images=2, evaluations=16, whole=whole)
+        return make_generation_report(generation__same_images=[row])
 
-    said = "The images compared were made with 1 refinement each, those above with 6."
-    assert said in render_markdown(refined(1), [])
-    assert "were made with" not in render_markdown(refined(6), [])
+    said = "Of each image 8 evaluations were repeated, the first ones."
+    assert said in render_markdown(repeated(False), [])
+    assert said in render_page(repeated(False), {})
+    assert "were repeated" not in render_markdown(repeated(True), [])
 
 
 def test_weights_that_were_tuned_are_said_to_be() -> None:

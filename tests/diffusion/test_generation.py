@@ -69,6 +69,18 @@ def test_refined_images_are_the_same_on_another_backend_and_cost_six_evaluations
     assert found.evaluations == made.evaluations[:2].sum()
 
 
+def test_of_an_image_only_the_beginning_may_be_repeated(system: System) -> None:
+    found = same_images(system, "reference", 2, seed=SEED, temperature=1.0, refinements=1, evaluations=3)
+    every = same_images(system, "reference", 2, seed=SEED, temperature=1.0, refinements=1)
+    assert found.equal, found.first
+    assert found.evaluations == 6 < every.evaluations
+    assert every.whole
+    assert not found.whole
+    more = same_images(system, "reference", 2, seed=SEED, temperature=1.0, refinements=1, evaluations=1000)
+    assert more.whole
+    assert more.evaluations == every.evaluations
+
+
 @pytest.mark.skipif(not lava.available()[0], reason="Lava is not installed")
 def test_lava_makes_the_same_two_images_spike_for_spike(system: System) -> None:
     found = same_images(system, "lava", 2, seed=SEED, temperature=1.0, time_limit=300)
