@@ -72,7 +72,7 @@ report: $(VENV)/.runtime  ## Write the report of a build again
 doctor: $(VENV)/.runtime  ## Say what is installed and what is missing
 	@$(BIN)/spikewright doctor
 
-benchmark: $(VENV)/.runtime  ## Every model of the zoo on one page, build/benchmark/index.html; goes on where it was killed
+benchmark: $(VENV)/.events  ## Every model of the zoo on one page, build/benchmark/index.html; goes on where it was killed
 	@$(BIN)/spikewright benchmark
 
 benchmark-quick: $(VENV)/.runtime  ## Speed of the emulator beside Lava, snnTorch and norse: two networks, a minute or two
@@ -132,10 +132,15 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/.python
 	@$(BIN)/python -m spikewright.hardware.emulation.warm
 	@touch $@
 
+# Two models of the zoo are trained on event data.
+$(VENV)/.events: $(VENV)/.runtime
+	@$(PIP) -c constraints.txt -e ".[events]"
+	@touch $@
+
 # lava-dl 0.6.0 declares Python 3.10 only as well, and asks for much that its netx does not use. Only tests want it.
 # neurobench asks for the data sets of its own benchmarks, which its count of operations does not use.
-$(VENV)/.test: $(VENV)/.runtime
-	@$(PIP) -c constraints.txt -e ".[test,events,video]"
+$(VENV)/.test: $(VENV)/.events
+	@$(PIP) -c constraints.txt -e ".[test,video]"
 	@$(PIP) --no-deps --ignore-requires-python lava-dl==0.6.0 || echo "warning: lava-dl could not be installed; the tests against netx will not run"
 	@$(PIP) --no-deps neurobench==2.3.0 || echo "warning: neurobench could not be installed; its count of operations will not be compared"
 	@touch $@

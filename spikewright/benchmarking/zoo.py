@@ -28,7 +28,7 @@ _VIEWS = (
 )  # fmt: skip
 #: Libraries whose arithmetic is in the figures, or whose presence is.
 _LIBRARIES = (
-    "torch", "snntorch", "nir", "numpy", "scipy", "numba", "norse", "lava-nc", "onnx", "onnxruntime", "tonic",
+    "torch", "snntorch", "nir", "numpy", "scipy", "numba", "norse", "lava-nc", "onnx", "onnxruntime",
 )  # fmt: skip
 
 
@@ -86,12 +86,15 @@ def _classifier(name: str, lava: bool, folder: Path) -> Model:
     recipe, weights = ZOO / name / "recipe.toml", ZOO / name / "weights.safetensors"
     if not weights.exists():
         return Model(name, None, weights.name)
-    return Model(name, _unit(name, recipe.read_text("utf-8"), [weights], False, lava, folder))
+    text, reader = recipe.read_text("utf-8"), "tonic"
+    return Model(name, _unit(name, text, [weights], False, lava, folder, reader))
 
 
-def _unit(name: str, recipe: str, weights: list[Path], full: bool, lava: bool, folder: Path) -> Unit:
+def _unit(
+    name: str, recipe: str, weights: list[Path], full: bool, lava: bool, folder: Path, *libraries: str
+) -> Unit:
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
-    decisive = json.dumps([recipe, digests, lava, code(), _libraries()], sort_keys=True)
+    decisive = json.dumps([recipe, digests, lava, code(), _versions(*_LIBRARIES, *libraries)], sort_keys=True)
     key = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     options = [*(["--full"] if full else []), *([] if lava else ["--no-lava"])]
     command = (sys.executable, "-m", f"{__package__}.measure", name, str(folder / name), key, *options)
@@ -121,9 +124,9 @@ def sources() -> dict[str, Path]:
     return found
 
 
-def _libraries() -> dict[str, str]:
+def _versions(*libraries: str) -> dict[str, str]:
     found = {}
-    for name in _LIBRARIES:
+    for name in libraries:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
