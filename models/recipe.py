@@ -259,12 +259,25 @@ class DiffusionTraining(Section):
 
 
 class UNetTraining(Section):
-    """Training of the spiking U-Net, of its ANN twin, and of the two networks behind Frechet distances."""
+    """Training of the spiking U-Net, of its ANN twin, and of the two networks behind Frechet distances.
+
+    Attributes
+    ----------
+    start : str
+        Initial weights of the spiking network: ``random`` as published, or those of its trained ``twin`` in terms of spikes
+        (:func:`~spikewright.models.unet_start.start_from_twin`).
+    """
 
     unet: TrainRecipe
     unet_ann: TrainRecipe
     fad: TrainRecipe
     classifier: TrainRecipe
+    start: Literal["random", "twin"] = "random"
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, dump: Callable[[UNetTraining], dict[str, Any]]) -> dict[str, Any]:
+        """As :class:`TrainRecipe` leaves out what is off."""
+        return {key: value for key, value in dump(self).items() if key != "start" or value != "random"}
 
 
 class PulseLossRecipe(Section):

@@ -148,6 +148,11 @@ class SpikingUNet(EpsilonPrediction):
 
     def predict(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """What is told (N, C, H, W) of images (N, C, H, W) at indices (N,), and spikes (T, N, ...) by population."""
+        streams, rasters = self.streams(images, times)
+        return self.tell(streams), rasters
+
+    def streams(self, images: Tensor, times: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Streams ahead of the tail (T, N, channels, H, W), and spikes; otherwise as :meth:`predict`."""
         steps, rasters = self.config.timesteps, {}
 
         def fire(name: str, neuron: Leaky, current: Tensor) -> Tensor:
@@ -158,7 +163,7 @@ class SpikingUNet(EpsilonPrediction):
         rasters["coding_n"] = self.coding_n.sequence(current.expand(steps, *current.shape))
         currents = [c.repeat(steps, 1)[:, :, None, None] for c in self.time_currents(times)]
         stream = self.body(rasters["coding_n"].flatten(0, 1), currents, fire)
-        return self.tell(stream.unflatten(0, (steps, -1))), rasters
+        return stream.unflatten(0, (steps, -1)), rasters
 
     def tell(self, streams: Tensor) -> Tensor:
         """What is told (N, C, H, W) by the streams ahead of the tail, (T, N, channels, H, W)."""

@@ -46,7 +46,7 @@ def _tokens_of(kind: str, workspace: Workspace, split: Split, before: Mapping[st
     return Samples(extract_tokens(network, images_of(workspace, split, before).inputs))
 
 
-def _measure(network: VectorQuantised, images: Tensor) -> None:
+def _measure(network: VectorQuantised, images: Tensor, *_: object) -> None:
     network.measure(images)
 
 

@@ -136,6 +136,11 @@ class UNetRecipe(Recipe):
                 raise ValueError(
                     f"deploy.{name} = {steps}: the diffusion has {self.model.diffusion_steps} steps"
                 )
+        if self.train.start == "twin" and self.model.build == "lean":
+            raise ValueError(
+                "train.start = 'twin': shortcuts of the lean build read spikes, those of the twin the stream; leave it out, "
+                "or take model.build = 'chip'"
+            )
         if self.deploy.residual == "graded":
             if self.model.build == "lean":
                 raise ValueError(
@@ -155,7 +160,10 @@ class UNetRecipe(Recipe):
     def decides(self, kind: str) -> dict[str, Any]:
         """As :meth:`Recipe.decides`; the twin and the feature networks are those of every build."""
         found = super().decides(kind)
-        found["train"] = found["train"][kind]
+        training = found["train"]
+        found["train"] = training[kind]
+        if kind == "unet" and self.train.start == "twin":
+            found["start"] = training["unet_ann"]
         if kind != "unet":
             for key in ("build", "timesteps", "coding_channels"):
                 del found["model"][key]

@@ -40,7 +40,7 @@ class Stage:
     evaluate : callable
         Figures of a trained network over a test split.
     begin : callable
-        Called with network and training samples before training.
+        Called before training with the network, its training samples, the workspace, and weights as ``samples`` gets them.
     renewed : callable
         From a workspace, what gives the training samples of an epoch after the first (counted from 0); None where all
         epochs see the same.
@@ -51,7 +51,7 @@ class Stage:
     build: Callable[[Any, Any], nn.Module]
     samples: Callable[[Workspace, Split, Mapping[str, Path]], Samples]
     evaluate: Callable[[Any, Samples], dict[str, float]]
-    begin: Callable[[Any, Tensor], None] = lambda network, samples: None
+    begin: Callable[[Any, Tensor, Workspace, Mapping[str, Path]], None] = lambda *_: None
     renewed: Callable[[Workspace], Callable[[int], Samples] | None] = lambda workspace: None
 
 

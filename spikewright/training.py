@@ -72,7 +72,7 @@ def _train(
             step.say(f"epoch {progress.epoch} {stage.shown} {progress.losses[stage.shown]:.4f}")
 
         inputs, labels = _tensors(stage.samples(workspace, "train", before))
-        stage.begin(network, inputs)
+        stage.begin(network, inputs, workspace, before)
         renewed = stage.renewed(workspace)
         rows = train(
             network,

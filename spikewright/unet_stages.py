@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .feature_stages import FEATURES
 from .models.data import DatasetInfo
@@ -11,8 +15,12 @@ from .models.epsilon_prediction import EpsilonPrediction, held_out_error, predic
 from .models.noise_schedule import NoiseSchedule
 from .models.spiking_unet import SpikingUNet
 from .models.unet_ann import UNet
+from .models.unet_start import start_from_twin
 from .recipe import UNetRecipe
 from .stage import Samples, Stage, images_of
+
+if TYPE_CHECKING:
+    from .workspace import Workspace
 
 _BATCH = 100  # images evaluated together
 MOST_IMAGES = 2000  # test images that a network is judged on after its training
@@ -41,8 +49,17 @@ def _unet_ann(recipe: UNetRecipe, data: DatasetInfo) -> nn.Module:
     return UNet(recipe.config(data.channels))
 
 
+def _begin(network: SpikingUNet, samples: Tensor, workspace: Workspace, before: Mapping[str, Path]) -> None:
+    recipe = workspace.recipe
+    assert isinstance(recipe, UNetRecipe)
+    if recipe.train.start == "twin":
+        twin = workspace.load_network("unet_ann", before["unet_ann"])
+        assert isinstance(twin, UNet)
+        start_from_twin(network, twin, samples)
+
+
 STAGES: dict[str, Stage] = {
-    "unet": Stage("spiking U-Net", "mse", _unet, images_of, evaluate_network),
     "unet_ann": Stage("ANN twin", "mse", _unet_ann, images_of, evaluate_network),
+    "unet": Stage("spiking U-Net", "mse", _unet, images_of, evaluate_network, _begin),
     **FEATURES,
 }

@@ -119,6 +119,21 @@ def test_builds_of_a_unet_share_all_weights_but_its_own(tmp_path: Path) -> None:
     assert velocity.weights("fad") == found[""]["fad"]
 
 
+def test_what_trained_the_twin_decides_weights_that_start_from_it(tmp_path: Path) -> None:
+    plain = load_recipe("sddpm-digits")
+    assert "start" not in plain.model_dump()["train"]
+    assert load_recipe("sddpm-digits", {"train.start": "random"}).training_digest == plain.training_digest
+    start = {"train.start": "twin"}
+    twin, other = (
+        load_recipe("sddpm-digits", {**start, **more}) for more in ({}, {"train.unet_ann.epochs": 3})
+    )
+    assert Workspace(twin, tmp_path).weights("unet") is None
+    assert Workspace(twin, tmp_path).weights("unet_ann") == zoo() / "sddpm-digits.unet_ann.safetensors"
+    assert twin.decides("unet") != plain.decides("unet")
+    assert twin.decides("unet") != other.decides("unet")
+    assert twin.decides("fad") == other.decides("fad") == plain.decides("fad")
+
+
 DIFFUSION = """
 name = "spiking-diffusion-tiny"
 [model]

@@ -14,7 +14,8 @@ from spikewright.benchmarks.generated_file import NAME, read_generated
 from spikewright.errors import BuildError, RecipeError
 from spikewright.export.fine_tune import Tuned, fine_tune
 from spikewright.export.graph import Graph
-from spikewright.progress import Steps
+from spikewright.models.checkpoint import load_tensors
+from spikewright.progress import Step, Steps
 from spikewright.recipe import load_recipe
 from spikewright.sddpm.quality import noise_quality
 from spikewright.sddpm.reporting import report_system, threshold_note
@@ -124,6 +125,34 @@ def test_a_network_may_tell_velocities_and_see_more_finely(recipe: Path, tmp_pat
     assert "tells an image's velocity" in (workspace.folder / "report.md").read_text()
 
 
+def test_training_that_starts_from_the_twin_and_is_stopped_ends_with_the_same_weights(
+    recipe: Path, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = load_recipe(str(recipe), {"train.start": "twin"})
+    whole, stopped = (Workspace(begun, tmp_path / name) for name in ("whole", "stopped"))
+    paths = ensure_weights(whole, Steps(), kinds=("unet", "unet_ann"))
+    assert list(paths) == ["unet_ann", "unet"]
+    told = load_tensors(paths["unet"])[1]["test"]["noise_mse"]
+    assert told < load_tensors(workspace.weights("unet"))[1]["test"]["noise_mse"]
+
+    class Killed(Exception): ...
+
+    def kill(step: object, done: int, of: int) -> None:
+        if done == 30:
+            raise Killed
+
+    path = stopped.training_folder("unet_ann") / "weights.safetensors"
+    path.parent.mkdir(parents=True)
+    shutil.copy(paths["unet_ann"], path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Step, "update", kill)
+        with pytest.raises(Killed):
+            ensure_weights(stopped, Steps(), kinds=("unet", "unet_ann"))
+    again = ensure_weights(stopped, Steps(), kinds=("unet", "unet_ann"))
+    one, other = (load_tensors(found["unet"])[0] for found in (paths, again))
+    assert all((value == other[name]).all() for name, value in one.items())
+
+
 def test_all_checks_hold_at_another_threshold(recipe: Path, workspace: Workspace, tmp_path: Path) -> None:
     other = Workspace(load_recipe(str(recipe), {"deploy.threshold_scale": 0.97}), tmp_path / "build")
     shutil.copytree(workspace.folder / "train", other.folder / "train")
@@ -156,6 +185,11 @@ def test_a_threshold_is_said_in_bits(system: System) -> None:
         ({"deploy.sampler": "euler"}, r"deploy.sampler = 'euler'"),
         ({"data.image": [10, 8]}, "multiple of 4"),
         ({"model.build": "swish"}, r"model.build = 'swish'"),
+        ({"train.start": "zero"}, r"train.start = 'zero'"),
+        (
+            {"train.start": "twin", "model.build": "lean"},
+            r"train.start = 'twin': shortcuts of the lean build",
+        ),
     ],
 )
 def test_wrong_recipes_are_refused(overrides: dict[str, object], message: str) -> None:
