@@ -131,11 +131,8 @@ def _kernel(target: nn.Conv2d, source: nn.Conv2d, inputs: Tensor) -> None:
 
 
 def _residual(block: SpikingResidual, known: Residual, ranges: _Ranges, sources: list[str]) -> None:
-    inputs, inner, out = (
-        torch.cat([ranges.stream[name] for name in sources]),
-        ranges.inner[block.name],
-        ranges.stream[block.name],
-    )
+    inputs = torch.cat([ranges.stream[name] for name in sources])
+    inner, out = ranges.inner[block.name], ranges.stream[block.name]
     _kernel(block.conv1, known.conv1, inputs)
     block.norm1.weight.copy_(known.norm1.weight * inner)
     block.norm1.bias.copy_(known.norm1.bias * inner + ranges.offset)
@@ -150,10 +147,9 @@ def _residual(block: SpikingResidual, known: Residual, ranges: _Ranges, sources:
         assert known.shortcut.bias is not None
         weight = known.shortcut.weight * out[:, None, None, None] / inputs[:, None, None]
         block.shortcut.weight.copy_(weight)
-        kept = 1 - weight.sum(
-            (1, 2, 3)
-        )  # of the offset, which the inputs have and what leaves should have too
-        block.shortcut.bias.copy_(known.shortcut.bias * out + ranges.offset * kept)
+        # The inputs have the offset, and what leaves should have it too.
+        missing = ranges.offset * (1 - weight.sum((1, 2, 3)))
+        block.shortcut.bias.copy_(known.shortcut.bias * out + missing)
 
 
 def _resample(block: SpikingResample, known: nn.Sequential, ranges: _Ranges, source: str) -> None:
@@ -184,7 +180,7 @@ def _calibrate(network: SpikingUNet, seen: Tensor, times: Tensor) -> None:
     def raise_gain(norm: nn.Module, given: tuple[Tensor], out: Tensor) -> Tensor:
         assert isinstance(norm, nn.BatchNorm2d)
         means = out.unflatten(0, (steps, -1)).mean(0)
-        gain = _spread(out) / _spread(means).clamp(min=1e-6)
+        gain = (_spread(out) / _spread(means)).nan_to_num(1).clamp(1, steps)  # a channel may be silent
         centre = norm.bias[:, None, None]
         norm.weight.mul_(gain)
         return (out - centre) * gain[:, None, None] + centre

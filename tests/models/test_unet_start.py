@@ -114,6 +114,19 @@ def test_the_same_seed_starts_alike_and_the_twin_stays_as_it_is(twin: UNet, imag
     assert all(torch.isfinite(value).all() for value in one.values())
 
 
+def test_a_silent_channel_does_no_harm(twin: UNet, images: Tensor) -> None:
+    silent = UNet(CONFIG)
+    silent.load_state_dict(twin.state_dict())
+    block = silent.get_submodule("d0_0")
+    with torch.no_grad():
+        for parameter in (block.norm1.weight, block.time.linear.weight, block.time.linear.bias):
+            parameter[2] = 0
+        block.norm1.bias[2] = -50
+    network = started(CONFIG, silent.eval(), images)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+    assert error(network, images) < 0.6
+
+
 def test_it_learns_faster_than_from_random_weights(twin: UNet, images: Tensor, tmp_path: Path) -> None:
     recipe = TrainRecipe(epochs=2, lr=3e-3)
     reached = {}
